@@ -1,0 +1,302 @@
+"""The evidence-informed model, fitted: how far to trust the literature, what the cohort adds.
+
+scikit-learn's conventions: `fit(codes, y)`, `predict_proba(codes)`, `get_params()`. Rows are codes
+(see `factors`), so NaN is "unknown" and is completed by the population inside every fit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from spinecast import posterior
+from spinecast.calibration import Recalibration
+from spinecast.factors import Registry
+from spinecast.features import Encoding
+from spinecast.model import Model, Refits, complete, reference_row
+from spinecast.population import Population
+from spinecast.posterior import Belief, Posterior, with_intercept
+from spinecast.recipe import Recipe, TreeRecipe
+from spinecast.resampling import folds, resampled
+from spinecast.trees import Leaf, Trees, leaves_of
+
+FloatArray = npt.NDArray[np.float64]
+SMALLEST_SLOPE = 0.05
+
+Folds = Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to trust the literature, and how it predicted patients it had not seen."""
+
+    weight: float
+    scale: float
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What cross-validation chose, and from what."""
+
+    weight: float
+    scale: float
+    rounds: int
+    trials: tuple[Trial, ...]
+    tree_log_loss: tuple[float, ...]
+
+
+class EvidenceInformedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Logistic regression pulled towards published odds ratios, plus monotone boosted trees.
+
+    Args:
+        registry: the factors, their evidence and directions.
+        recipe: every choice of the method; cross-validation picks among its candidates.
+
+    Attributes:
+        model_: the fitted `Model`, everything a score needs.
+        choices_: weight of the literature, width of the priors, number of trees, and the trials.
+        booster_: the trees in XGBoost's own JSON, None when there are none.
+    """
+
+    def __init__(self, registry: Registry, recipe: Recipe | None = None) -> None:
+        self.registry = registry
+        self.recipe = recipe
+
+    def fit(self, codes: FloatArray, y: FloatArray) -> Self:
+        """Learn from patients: `codes` (n, F) with NaN for unknown, `y` (n,) 0 or 1."""
+        recipe = self.recipe or Recipe()
+        self.model_, self.choices_, self.booster_ = fit_model(
+            self.registry, recipe, np.asarray(codes, float), np.asarray(y, float)
+        )
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def decision_function(self, codes: FloatArray) -> FloatArray:
+        """Margins (log-odds) of rows of codes, (n,)."""
+        check_is_fitted(self)
+        return self.model_.margin(self.model_.rows(np.asarray(codes, float)))
+
+    def predict_proba(self, codes: FloatArray) -> FloatArray:
+        """Risk of doing well and of failure, (n, 2)."""
+        risk = 1.0 / (1.0 + np.exp(-self.decision_function(codes)))
+        return np.column_stack([1.0 - risk, risk])
+
+    def predict(self, codes: FloatArray) -> npt.NDArray[np.intp]:
+        """The likelier outcome; a convention of scikit-learn, not advice."""
+        return (self.decision_function(codes) > 0).astype(np.intp)
+
+
+def fit_model(
+    registry: Registry, recipe: Recipe, codes: FloatArray, y: FloatArray
+) -> tuple[Model, Choices, str | None]:
+    """Fit everything: population, evidence weight, coefficients, trees, recalibration, refits."""
+    population = Population.fit(registry, codes)
+    encoding = Encoding.from_registry(registry)
+    rows = complete(population, encoding, codes)
+    split = _folds(y, recipe)
+
+    beliefs = {
+        (weight, scale): belief(encoding, weight, scale)
+        for weight in recipe.evidence.weights
+        for scale in recipe.evidence.scales
+    }
+    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split)
+    trials = tuple(
+        Trial(weight, scale, _log_loss(margin, y))
+        for (weight, scale), margin in zip(beliefs, unseen, strict=True)
+    )
+    best = int(np.argmin([trial.log_loss for trial in trials]))
+    chosen, margin = list(beliefs.values())[best], unseen[best]
+
+    settings = _tree_settings(recipe.trees, registry, recipe.seed)
+    forest = _boost(rows.codes, y, margin, split, recipe.trees, settings)
+    linear = _fit(rows.columns, y, chosen)
+    line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
+    refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
+    model = Model(
+        registry=registry,
+        population=population,
+        encoding=encoding,
+        intercept=line.intercept + line.slope * linear.intercept,
+        beta=line.slope * linear.beta,
+        literature=trials[best].weight * encoding.published,
+        trees=Trees.fold(forest.leaves, reference_row(registry), line.slope),
+        refits=refits,
+        level=recipe.interval.level,
+        recalibration=line,
+    )
+    choices = Choices(
+        trials[best].weight, trials[best].scale, forest.rounds, trials, forest.log_loss
+    )
+    return model, choices, forest.booster
+
+
+def belief(encoding: Encoding, weight: float, scale: float) -> Belief:
+    """What the literature says of each coefficient, trusted so far and held so tightly."""
+    return Belief(
+        weight * encoding.published, scale * encoding.prior_sd, encoding.lower, encoding.upper
+    )
+
+
+def out_of_fold(
+    columns: FloatArray, y: FloatArray, beliefs: Sequence[Belief], split: Folds
+) -> FloatArray:
+    """Margins of patients no fit had seen, for each belief, (beliefs, n); repeats are averaged."""
+    total = np.zeros((len(beliefs), len(y)))
+    for learn, test in split:
+        start = None
+        for i, held in enumerate(beliefs):
+            fitted = _fit(columns[learn], y[learn], held, start)
+            total[i, test] += fitted.margin(columns[test])
+            start = fitted.theta
+    seen = np.bincount(np.concatenate([test for _, test in split]), minlength=len(y))
+    return total / seen
+
+
+def _folds(y: FloatArray, recipe: Recipe) -> Folds:
+    resampling = recipe.resampling
+    rarest = int(min(y.sum(), len(y) - y.sum()))
+    splits = min(resampling.inner_folds, rarest)
+    return list(folds(y, repeats=resampling.inner_repeats, splits=splits, seed=recipe.seed))
+
+
+def _fit(
+    columns: FloatArray, y: FloatArray, held: Belief, start: FloatArray | None = None
+) -> Posterior:
+    design = with_intercept(columns)
+    return posterior.fit(lambda theta: posterior.sums(design, y, theta), held, start)
+
+
+def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
+    """Each patient's log-loss in nats."""
+    return np.asarray(np.logaddexp(0.0, margin) - y * margin)
+
+
+def _log_loss(margin: FloatArray, y: FloatArray) -> float:
+    return float(_losses(margin, y).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Boosted trees in XGBoost's JSON, how many rounds, and what they add for unseen patients."""
+
+    booster: str | None
+    rounds: int
+    unseen: FloatArray
+    log_loss: tuple[float, ...]
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """Their leaves; none when there are no trees."""
+        return leaves_of(json.loads(self.booster)) if self.booster else []
+
+
+def _tree_settings(recipe: TreeRecipe, registry: Registry, seed: int) -> dict[str, object]:
+    signs = ",".join(str(factor.sign) for factor in registry.factors)
+    return {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "max_depth": recipe.depth,
+        "eta": recipe.learning_rate,
+        "min_child_weight": recipe.least_hessian,
+        "lambda": recipe.ridge,
+        "monotone_constraints": f"({signs})",
+        "base_score": 0.5,
+        "seed": seed,
+    }
+
+
+def _boost(
+    codes: FloatArray,
+    y: FloatArray,
+    margin: FloatArray,
+    split: Folds,
+    recipe: TreeRecipe,
+    settings: dict[str, object],
+) -> Forest:
+    """Trees on top of the margins of unseen patients; as many as cross-validation wants."""
+    nothing = Forest(None, 0, np.zeros(len(y)), ())
+    if not recipe.most_rounds:
+        return nothing
+    once = split[: len({tuple(test) for _, test in split})]
+    matrix = xgboost.DMatrix(codes, label=y, base_margin=margin)
+    history = xgboost.cv(
+        settings,
+        matrix,
+        recipe.most_rounds,
+        folds=once,
+        early_stopping_rounds=recipe.patience,
+        as_pandas=False,
+    )["test-logloss-mean"]
+    rounds = 1 + int(np.argmin(history))
+    unseen = np.zeros(len(y))
+    seen = np.zeros(len(y))
+    for learn, test in once:
+        booster = xgboost.train(settings, matrix.slice(learn), rounds)
+        unseen[test] += booster.predict(_bare(codes[test]), output_margin=True)
+        seen[test] += 1
+    unseen /= seen
+    gain = _losses(margin, y) - _losses(margin + unseen, y)
+    if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(y)):
+        return nothing
+    booster = xgboost.train(settings, matrix, rounds)
+    return Forest(booster.save_raw("json").decode(), rounds, unseen, tuple(history))
+
+
+def _bare(codes: FloatArray) -> xgboost.DMatrix:
+    return xgboost.DMatrix(codes, base_margin=np.zeros(len(codes)))
+
+
+def _recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
+    """Intercept and slope that fit unseen patients; the slope leaves 1 only on good evidence."""
+    one, least = np.ones(1), np.full(1, SMALLEST_SLOPE)
+    line = _fit(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
+    return Recalibration(line.intercept, float(line.beta[0]))
+
+
+def _refits(
+    columns: FloatArray,
+    trees: FloatArray,
+    y: FloatArray,
+    held: Belief,
+    linear: Posterior,
+    line: Recalibration,
+    recipe: Recipe,
+) -> Refits:
+    """Coefficients refitted on bootstrap samples, with the trees' shape held and their share free.
+
+    The choices (weight, scale, rounds) are those of the model: an interval says how the
+    coefficients would differ with other patients of the same kind, not what another recipe gives.
+    """
+    one = np.ones(1)
+    share = Belief(one, recipe.trees.share_sd * one, 0 * one, np.full(1, np.inf))
+    joint = Belief(
+        *(
+            np.concatenate(pair)
+            for pair in zip(
+                (held.mean, held.sd, held.lower, held.upper),
+                (share.mean, share.sd, share.lower, share.upper),
+                strict=True,
+            )
+        )
+    )
+    design = with_intercept(np.column_stack([columns, trees]))
+    start = np.concatenate([linear.theta, one])
+    thetas = []
+    for counts in resampled(len(y), recipe.interval.refits, recipe.seed):
+        drawn = np.repeat(np.arange(len(y)), counts.astype(int))
+        thetas.append(
+            posterior.fit(partial(posterior.sums, design[drawn], y[drawn]), joint, start).theta
+        )
+    theta = line.slope * np.array(thetas).reshape(-1, design.shape[1])
+    return Refits(line.intercept + theta[:, 0], theta[:, 1:-1], theta[:, -1])

@@ -1,0 +1,319 @@
+"""Why: a patient's risk against the reference patient, factor by factor, and how far to rely on it.
+
+`Scores` are the numbers of many patients in columns; an `Assessment` is one patient's record, the
+same for page, JSON, text and printed sheet. Contributions are Shapley values against one reference
+patient (linear part and trees alike), so they add up exactly:
+
+- on the log-odds scale to margin - reference margin;
+- on the risk scale to risk - reference risk, each contribution times the slope of the secant
+  between the two (the Aumann-Shapley share of a function of a sum; Billera & Heath 1982,
+  Math Oper Res 7:32, doi 10.1287/moor.7.1.32).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, ndtri
+
+from spinecast.assessment import (
+    Action,
+    Assessment,
+    Caution,
+    Contribution,
+    Interval,
+    ModelIdentity,
+    UnknownFactor,
+)
+from spinecast.calibration import secant
+from spinecast.facts import CohortFacts
+from spinecast.factors import Factor, Modifiable
+from spinecast.model import Model, Rows
+
+FloatArray = npt.NDArray[np.float64]
+
+# A value counts as possible for an unknown factor between these quantiles of what is expected.
+POSSIBLE = (0.05, 0.95)
+# A combination rarer than one in a thousand of the cohort is called unusual.
+UNUSUAL = 0.001
+# A factor is named in that caution when it lies this many SDs from what the others suggest.
+ODD = 2.0
+# Above this share of unknown factors the answer says first of all that it knows little.
+MANY_UNKNOWN = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Many patients' numbers, in columns: (n,) or (n, F)."""
+
+    rows: Rows
+    margin: FloatArray
+    risk: FloatArray
+    low: FloatArray
+    high: FloatArray
+    centile: FloatArray
+    log_odds: FloatArray
+    literature: FloatArray
+    risk_points: FloatArray
+
+    def __len__(self) -> int:
+        """How many patients."""
+        return len(self.risk)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A model and what its cohort was like, ready to explain patients."""
+
+    model: Model
+    facts: CohortFacts
+    identity: ModelIdentity
+
+    @cached_property
+    def reference_risk(self) -> float:
+        """Risk of the reference patient."""
+        return float(expit(self.model.reference_margin))
+
+    def score(self, codes: FloatArray) -> Scores:
+        """Risk, interval and contributions of rows of codes (n, F), NaN for unknown."""
+        model = self.model
+        rows = model.rows(codes)
+        margin = model.margin(rows)
+        log_odds, literature = model.contributions(rows)
+        reach = float(ndtri(0.5 + 0.5 * model.level)) * model.spread(rows)
+        risk = expit(margin)
+        slope = secant(margin, model.reference_margin)
+        return Scores(
+            rows=rows,
+            margin=margin,
+            risk=risk,
+            low=expit(margin - reach),
+            high=expit(margin + reach),
+            centile=self.facts.centile(risk),
+            log_odds=log_odds,
+            literature=literature,
+            risk_points=log_odds * slope[:, None],
+        )
+
+    def explain(self, scores: Scores, row: int) -> Assessment:
+        """The record of one patient among the scored."""
+        return Assessment(
+            status="scored",
+            reasons=(),
+            risk=float(scores.risk[row]),
+            interval=Interval(
+                float(scores.low[row]),
+                float(scores.high[row]),
+                self.model.level,
+                self._method(),
+            ),
+            reference_risk=self.reference_risk,
+            cohort_risk=self.facts.cohort_risk,
+            centile=float(scores.centile[row]),
+            margin=float(scores.margin[row]),
+            reference_margin=self.model.reference_margin,
+            contributions=tuple(self._contributions(scores, row)),
+            unknown=tuple(self._unknown(scores, row)),
+            cautions=tuple(self._cautions(scores, row)),
+            actions=tuple(self._actions(scores, row)),
+            model=self.identity,
+        )
+
+    def _method(self) -> str:
+        refits = len(self.model.refits)
+        kind = "draws from the published effects' priors" if self.identity.trained_on == "literature" else "bootstrap refits"
+        return (
+            f"normal on the log-odds scale; spread of {refits} {kind}, and of the effects of "
+            "unknown factors over the values they may have"
+        )
+
+    def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
+        """Every factor, the largest first; ties in the registry's order."""
+        log_odds = scores.log_odds[row]
+        for index in np.argsort(-np.abs(log_odds), kind="stable"):
+            factor = self.model.registry.factors[index]
+            code = float(scores.rows.given[row, index])
+            points = float(scores.risk_points[row, index])
+            agreement = self.facts.agreement[index].verdict
+            literature = float(scores.literature[row, index])
+            yield Contribution(
+                factor=factor.name,
+                label=factor.label,
+                value=factor.value_of(code),
+                log_odds=float(log_odds[index]),
+                risk_points=points,
+                from_literature=literature,
+                from_cohort=float(log_odds[index]) - literature,
+                agreement=agreement,
+                mechanisms=self._phrases[index],
+                sentence=self._sentence(int(index), code, points),
+                sources=self._sources[index],
+            )
+
+    @cached_property
+    def _phrases(self) -> tuple[tuple[str, ...], ...]:
+        """What each factor leads to, in words, within the horizon first."""
+        named = self.model.registry.mechanism_named
+        return tuple(
+            tuple(
+                named[name].phrase + ("" if named[name].within_horizon else " (later)")
+                for name in factor.mechanisms
+            )
+            for factor in self.model.registry.factors
+        )
+
+    @cached_property
+    def _sources(self) -> tuple[tuple[str, ...], ...]:
+        """The studies behind each factor, once each, in the order of its effects."""
+        return tuple(
+            tuple(dict.fromkeys(effect.source for effect in factor.effects if effect.source))
+            for factor in self.model.registry.factors
+        )
+
+    def _sentence(self, index: int, code: float, points: float) -> str:
+        factor = self.model.registry.factors[index]
+        known = not math.isnan(code)
+        value = f"{factor.label}: {factor.in_plain_words(code)}."
+        effect = _effect(points, known=known, reference=known and code == factor.reference_code)
+        parts = [value, effect, factor.reason]
+        if self._phrases[index] and points > 0:
+            parts.append(f"Possible pathway: {'; '.join(self._phrases[index][:2])}.")
+        parts.append(self.facts.agreement[index].sentence)
+        return " ".join(part for part in parts if part)
+
+    # --- what is unknown ---------------------------------------------------------------------
+
+    def _unknown(self, scores: Scores, row: int) -> Iterator[UnknownFactor]:
+        """What is not known, in order of how far the answer could move if it were."""
+        found = [self._if_known(scores, row, index) for index in self._unknown_of(scores, row)]
+        yield from sorted(found, key=lambda unknown: unknown.low - unknown.high)
+
+    @staticmethod
+    def _unknown_of(scores: Scores, row: int) -> list[int]:
+        return [int(index) for index in np.flatnonzero(np.isnan(scores.rows.given[row]))]
+
+    def _if_known(self, scores: Scores, row: int, index: int) -> UnknownFactor:
+        """The risk at the least and most risky value an unknown factor may plausibly have."""
+        model, factor = self.model, self.model.registry.factors[index]
+        guess = scores.rows.guesses[index]
+        chance = guess.chances[int(np.searchsorted(guess.rows, row))]
+        values = model.population.bins.codes[index]
+        possible = _possible(chance)
+        effects = model.effects(index)
+        margins = scores.margin[row] + effects[possible] - chance @ effects
+        if len(model.trees):
+            swapped = np.repeat(scores.rows.codes[row : row + 1], possible.sum(), axis=0)
+            before = model.trees.margin(swapped[:1])
+            swapped[:, index] = values[possible]
+            margins = margins + model.trees.margin(swapped) - before
+        risks = expit(margins)
+        return UnknownFactor(
+            factor.name, _assumed(factor, values, chance), float(risks.min()), float(risks.max())
+        )
+
+    # --- how far to rely on it ---------------------------------------------------------------
+
+    def _cautions(self, scores: Scores, row: int) -> Iterator[Caution]:
+        yield from self.facts.cautions
+        yield from self._caution_unknown(scores, row)
+        yield from self._caution_outside(scores, row)
+        yield from self._caution_unusual(scores, row)
+
+    def _caution_unknown(self, scores: Scores, row: int) -> Iterator[Caution]:
+        unknown = self._unknown_of(scores, row)
+        factors = self.model.registry.factors
+        if len(unknown) > MANY_UNKNOWN * len(factors):
+            yield Caution(
+                "many_unknown",
+                f"{len(unknown)} of {len(factors)} factors are not known: the interval is wide and "
+                "the estimate leans towards the average patient.",
+                tuple(factors[index].name for index in unknown),
+            )
+
+    def _caution_outside(self, scores: Scores, row: int) -> Iterator[Caution]:
+        codes = scores.rows.given[row]
+        outside = (codes < self.facts.seen_low) | (codes > self.facts.seen_high)
+        outside |= self.facts.rare(codes)
+        named = [self.model.registry.factors[index] for index in np.flatnonzero(outside)]
+        if named:
+            said = "; ".join(f"{f.label.lower()}" for f in named)
+            yield Caution(
+                "outside_cohort",
+                f"The cohort had no or hardly any patients like this in: {said}. Do not rely on "
+                "these contributions.",
+                tuple(factor.name for factor in named),
+            )
+
+    def _caution_unusual(self, scores: Scores, row: int) -> Iterator[Caution]:
+        unusual = self.model.population.unusual(scores.rows.given[row : row + 1])
+        if unusual.tail[0] >= UNUSUAL:
+            return
+        z = np.nan_to_num(unusual.z[0])
+        odd = [int(i) for i in np.argsort(-np.abs(z))[:4] if abs(z[i]) > ODD]
+        named = [self.model.registry.factors[index] for index in odd]
+        said = ", ".join(factor.label.lower() for factor in named) or "several factors together"
+        yield Caution(
+            "unusual",
+            f"This combination is unusual for the cohort, above all in: {said}. Check the entries; "
+            "if they are right, the estimate is less certain than its interval says.",
+            tuple(factor.name for factor in named),
+        )
+
+    # --- what can be done --------------------------------------------------------------------
+
+    def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
+        """What can be done before surgery about the factors this patient has."""
+        for index in np.argsort(-scores.log_odds[row], kind="stable"):
+            factor = self.model.registry.factors[index]
+            code = float(scores.rows.given[row, index])
+            if not math.isnan(code) and _applies(factor, factor.modifiable, code):
+                parts = (factor.modifiable.action, factor.modifiable.evidence)
+                yield Action(
+                    factor.name,
+                    " ".join(part for part in parts if part),
+                    factor.modifiable.sources,
+                )
+
+
+def _effect(points: float, *, known: bool, reference: bool) -> str:
+    if reference:
+        return "As in the reference patient."
+    size = f"{abs(100 * points):.1f} points"
+    if abs(points) < 5e-4:
+        return "Hardly moves the estimate."
+    verb = "Raises" if points > 0 else "Lowers"
+    if not known:
+        return f"What is expected of it {verb.lower()} the estimate by {size}."
+    return f"{verb} the estimate by {size} against the reference patient."
+
+
+def _possible(chance: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which values an unknown factor may plausibly have."""
+    upto = np.cumsum(chance)
+    central = (upto > POSSIBLE[0]) & (upto - chance < POSSIBLE[1])
+    return central | (chance >= POSSIBLE[0])
+
+
+def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:
+    """What was assumed of an unknown factor, in words."""
+    if factor.is_numeric:
+        unit = f" {factor.unit}" if factor.unit else ""
+        return f"{chance @ values:.3g}{unit} on average"
+    likeliest = int(np.argmax(chance))
+    return f"{factor.in_plain_words(values[likeliest])} ({chance[likeliest]:.0%} likely)"
+
+
+def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:
+    """Whether there is something to do about this value of a factor."""
+    if modifiable.extent == "no" or not modifiable.action:
+        return False
+    if modifiable.above is not None:
+        return code > modifiable.above
+    if modifiable.applies_to:
+        return str(factor.value_of(code)) in modifiable.applies_to
+    return code != factor.reference_code

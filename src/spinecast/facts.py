@@ -1,0 +1,196 @@
+"""What a model's cohort was like: how many, how often, which values it had seen, what it says.
+
+These facts travel with the model so that an answer can say where the patient stands in the cohort,
+when a value is outside it, and whether the cohort agrees with the literature. No patient rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast import posterior
+from spinecast.assessment import Agreement, Caution, TrainedOn
+from spinecast.factors import Registry
+from spinecast.features import Z95, Encoding
+from spinecast.posterior import Belief, with_intercept
+
+FloatArray = npt.NDArray[np.float64]
+
+# Fewer patients than this at a level, and the cohort says nothing of it. Ten is the customary
+# smallest cell a register publishes; half of it still estimates nothing.
+FEW = 5
+# Prior SD of the cohort-only estimates: so wide that patients decide, yet finite for a level all
+# of whose patients failed.
+WIDE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a cohort on its own sees a factor, in multiples of the published effect.
+
+    1 is as published, 0 no effect, below 0 the other way round; None where nothing is published.
+    """
+
+    multiple: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def verdict(self) -> Agreement:
+        """Agrees when surely above 0, disagrees when surely below, else not established."""
+        if self.low is not None and self.low > 0:
+            return "agrees"
+        if self.high is not None and self.high < 0:
+            return "disagrees"
+        return "not established"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in the surgeon's words."""
+        return {
+            "agrees": "The model's cohort agrees with the literature.",
+            "disagrees": "The model's cohort contradicts the literature here; the estimate keeps "
+            "the published direction or none.",
+            "not established": "",
+        }[self.verdict]
+
+
+@dataclass(frozen=True)
+class CohortFacts:
+    """The cohort behind a model: (F,) arrays follow the registry's factors.
+
+    `risk_quantiles` are the 0th to 100th percentile of its patients' risks; `seen_low` and
+    `seen_high` the extremes of numbers; `counts` the patients at each level, empty for numbers.
+    """
+
+    trained_on: TrainedOn
+    patients: int
+    events: int
+    cohort_risk: float
+    risk_quantiles: FloatArray
+    seen_low: FloatArray
+    seen_high: FloatArray
+    counts: tuple[tuple[int, ...], ...]
+    agreement: tuple[Verdict, ...]
+    cautions: tuple[Caution, ...]
+
+    def centile(self, risk: FloatArray) -> FloatArray:
+        """The share of the cohort's patients at lower risk, 0 to 100."""
+        return np.interp(risk, self.risk_quantiles, np.linspace(0, 100, len(self.risk_quantiles)))
+
+    def rare(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which levels of one patient (F,) the cohort had hardly any patients of."""
+        return np.array(
+            [
+                bool(seen) and not np.isnan(code) and seen[int(code)] < FEW
+                for seen, code in zip(self.counts, codes, strict=True)
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for the model folder."""
+        return {
+            "trained_on": self.trained_on,
+            "patients": self.patients,
+            "events": self.events,
+            "cohort_risk": self.cohort_risk,
+            "risk_quantiles": self.risk_quantiles.tolist(),
+            "seen_low": self.seen_low.tolist(),
+            "seen_high": self.seen_high.tolist(),
+            "counts": [list(seen) for seen in self.counts],
+            "agreement": [[a.multiple, a.low, a.high] for a in self.agreement],
+            "cautions": [[c.code, c.message, list(c.factors)] for c in self.cautions],
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> CohortFacts:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            trained_on=told["trained_on"],
+            patients=told["patients"],
+            events=told["events"],
+            cohort_risk=told["cohort_risk"],
+            risk_quantiles=np.array(told["risk_quantiles"]),
+            seen_low=np.array(told["seen_low"]),
+            seen_high=np.array(told["seen_high"]),
+            counts=tuple(tuple(seen) for seen in told["counts"]),
+            agreement=tuple(Verdict(*parts) for parts in told["agreement"]),
+            cautions=tuple(Caution(c, m, tuple(f)) for c, m, f in told["cautions"]),
+        )
+
+
+def gather(
+    registry: Registry,
+    encoding: Encoding,
+    codes: FloatArray,
+    columns: FloatArray,
+    y: FloatArray,
+    risk: FloatArray,
+    trained_on: TrainedOn,
+) -> CohortFacts:
+    """The facts of a cohort: its codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
+    seen = [np.nan_to_num(column[~np.isnan(column)]) for column in codes.T]
+    counts = tuple(
+        ()
+        if factor.is_numeric
+        else tuple(int(c) for c in np.bincount(known.astype(int), minlength=len(factor.levels)))
+        for factor, known in zip(registry.factors, seen, strict=True)
+    )
+    lows, highs = (
+        np.array(
+            [
+                extreme(known) if factor.is_numeric and len(known) else bound
+                for factor, known, bound in zip(registry.factors, seen, bounds, strict=True)
+            ]
+        )
+        for extreme, bounds in (
+            (np.min, [factor.bounds[0] for factor in registry.factors]),
+            (np.max, [factor.bounds[1] for factor in registry.factors]),
+        )
+    )
+    return CohortFacts(
+        trained_on=trained_on,
+        patients=len(y),
+        events=int(y.sum()),
+        cohort_risk=float(y.mean()),
+        risk_quantiles=np.quantile(risk, np.linspace(0, 1, 101)),
+        seen_low=lows,
+        seen_high=highs,
+        counts=counts,
+        agreement=agreements(encoding, columns, y),
+        cautions=(),
+    )
+
+
+def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[Verdict, ...]:
+    """Each factor's effect in this cohort alone, as a multiple of what is published.
+
+    A logistic fit without the literature and without directions gives coefficients b with
+    covariance V. Along a factor's published log-odds ratios d the generalised least-squares
+    multiple is d.P.b / d.P.d with P the inverse of V's block, and variance 1 / d.P.d.
+    """
+    size = len(encoding)
+    wide = Belief(np.zeros(size), np.full(size, WIDE), np.zeros(size), np.zeros(size))
+    design = with_intercept(columns)
+    alone = posterior.fit(
+        lambda theta: posterior.sums(design, y, theta), wide.without_bounds()
+    )
+    covariance: FloatArray = np.asarray(np.linalg.inv(alone.curvature)[1:, 1:], dtype=float)
+    return tuple(
+        _verdict(encoding.published[part], alone.beta[part], covariance[part, part])
+        for part in encoding.slices
+    )
+
+
+def _verdict(published: FloatArray, found: FloatArray, covariance: FloatArray) -> Verdict:
+    if not np.any(published):
+        return Verdict(None, None, None)
+    weights = np.linalg.solve(covariance, published)
+    information = float(weights @ published)
+    multiple = float(weights @ found) / information
+    reach = Z95 / np.sqrt(information)
+    return Verdict(multiple, multiple - reach, multiple + reach)

@@ -201,6 +201,20 @@ def test_an_unknown_lesion_is_guessed_from_what_depends_on_it():
     assert old[1] > 0.7
 
 
+def test_an_unknown_lesion_is_guessed_from_how_answers_go_together():
+    # Among 600,000 members: aged 54 to 56, by BMI. Age and BMI go against each other, and 55 is old
+    # for a herniation and young for a stenosis, so a high BMI speaks for a stenosis.
+    codes = cohort(600_000, 11)
+    aged = codes[np.abs(codes[:, 4] - 55) < 1.5]
+    guessed = []
+    for bmi in (23.0, 33.0):
+        alike = aged[np.abs(aged[:, 5] - bmi) < 1.5, 0]
+        guessed.append(chances(related(), one(age=55.0, bmi=bmi), "lesion"))
+        share = np.bincount(alike.astype(int), minlength=3) / len(alike)
+        np.testing.assert_allclose(guessed[-1], share, atol=0.03)
+    assert guessed[1][1] > guessed[0][1] + 0.1
+
+
 def test_an_impossible_lesion_is_not_guessed():
     assert chances(related(), one(operations=0.0), "lesion")[2] < 1e-6
     assert chances(related(), one(lesion=2.0), "operations")[0] < 1e-6
@@ -317,6 +331,8 @@ def test_a_cut_normal_keeps_the_mean_and_spread_of_patients(mean, sd):
     assert shares @ points == pytest.approx(mean, abs=1e-4)
     spread = np.sqrt(shares @ (points - mean) ** 2)
     assert spread == pytest.approx(sd, abs=1e-4) or spread < sd
+    rises, falls = np.diff(shares) > 1e-9, np.diff(shares) < -1e-9
+    assert not np.any(rises & np.logical_or.accumulate(falls)), "a normal has one peak"
 
 
 def test_the_same_seed_gives_the_same_patients():

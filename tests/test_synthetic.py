@@ -28,6 +28,18 @@ def changed(registry, **simulation):
     )
 
 
+@pytest.fixture(scope="module")
+def full(registry):
+    """The registry with its published effects at full size."""
+    return changed(registry, attenuation=1.0)
+
+
+@pytest.fixture(scope="module")
+def unbound(full):
+    """Truths that no declared direction binds."""
+    return [draw_truth(full, seed, directions_hold=False) for seed in range(20)]
+
+
 def as_csv(simulated):
     return simulated.frame().to_csv(index=False) + simulated.truth_frame().to_csv(index=False)
 
@@ -51,7 +63,9 @@ def test_the_outcome_derived_from_the_file_is_the_outcome_that_happened(registry
     known = ~np.isnan(failed)
     np.testing.assert_array_equal(failed[known], simulated.outcome[known])
     came_back = ~np.isnan(simulated.followup["odi_followup"])
-    np.testing.assert_array_equal(known, came_back)
+    has_baseline = ~np.isnan(simulated.codes[:, registry.names.index("odi_baseline")])
+    assert not known[~came_back].any()
+    assert known[came_back & has_baseline].all()
 
 
 def test_as_many_fail_as_their_risks_say(simulated):
@@ -81,9 +95,13 @@ def test_a_file_is_accepted_whole_and_read_back_as_it_was(registry, simulated, t
         np.testing.assert_array_equal(read.accepted.outcome[name], column)
 
 
-def test_no_patient_contradicts_itself(registry, simulated):
-    for impossible in registry.impossible:
-        assert not holds(registry, impossible.rule, simulated.complete).any()
+def test_no_patient_contradicts_itself(registry, simulated, tiny):
+    for described, codes in (
+        (registry, simulated.complete),
+        (tiny, simulate(tiny, 2000, 1).complete),
+    ):
+        for impossible in described.impossible:
+            assert not holds(described, impossible.rule, codes).any()
 
 
 def test_days_are_in_order_and_within_the_window(registry, simulated):
@@ -131,11 +149,11 @@ def test_a_follow_up_that_cannot_agree_is_unknown_and_counted(registry):
 # --- the truth -------------------------------------------------------------------------------
 
 
-def test_without_heterogeneity_the_truth_is_what_was_published(registry):
-    truth = draw_truth(registry, 1, heterogeneity=0.0)
-    for factor in registry.factors:
+def test_without_heterogeneity_the_truth_is_what_was_published(full):
+    truth = draw_truth(full, 1, heterogeneity=0.0)
+    for factor in full.factors:
         curve, prior = truth.by_name[factor.name], factor.prior
-        assert curve.at(np.array([factor.reference_code]))[0] == 0
+        assert curve.at(np.array([factor.reference_code]))[0] == pytest.approx(0, abs=1e-12)
         if prior is None:
             assert not curve.log_odds.any()
             continue
@@ -149,12 +167,11 @@ def test_without_heterogeneity_the_truth_is_what_was_published(registry):
             assert np.diff(curve.at(high))[0] == pytest.approx(math.log(prior.odds_ratio))
 
 
-def test_true_effects_lie_around_the_published_ones_as_far_as_studies_lie_apart(registry):
-    published = draw_truth(registry, 0, heterogeneity=0.0)
+def test_true_effects_lie_around_the_published_ones_as_far_as_studies_lie_apart(full, unbound):
+    published = draw_truth(full, 0, heterogeneity=0.0)
     away = []
-    for seed in range(30):
-        truth = draw_truth(registry, seed)
-        for factor in registry.factors:
+    for truth in unbound:
+        for factor in full.factors:
             gap = truth.by_name[factor.name].log_odds - published.by_name[factor.name].log_odds
             if factor.is_numeric and not (factor.prior and factor.prior.steps):
                 per_two_sd = 2 * spread(factor) / np.ptp(published.by_name[factor.name].points[-2:])
@@ -162,17 +179,42 @@ def test_true_effects_lie_around_the_published_ones_as_far_as_studies_lie_apart(
             else:
                 away.extend(gap[published.by_name[factor.name].points != factor.reference_code])
     assert np.mean(away) == pytest.approx(0, abs=0.02)
-    assert np.std(away) == pytest.approx(registry.evidence.heterogeneity, rel=0.08)
+    assert np.std(away) == pytest.approx(full.evidence.heterogeneity, rel=0.08)
 
 
-def test_a_declared_direction_does_not_bind_the_truth(registry):
-    binary = [factor for factor in registry.factors if factor.kind == "binary" and factor.sign]
-    signs = [
-        factor.sign * draw_truth(registry, seed).by_name[factor.name].log_odds[1] < 0
-        for seed in range(20)
-        for factor in binary
+def against_direction(factor, curve):
+    """How far a curve runs against its factor's direction; 0 when it does not."""
+    heights = factor.sign * curve.log_odds
+    below = heights[0] if factor.kind == "nominal" else heights[:-1]
+    return max(0.0, float(np.max(below - heights[1:])))
+
+
+def test_a_declared_direction_holds_in_the_truth_unless_it_is_let_go(registry, full, unbound):
+    directed = [factor for factor in registry.factors if factor.sign]
+    for described in (registry, full):
+        for sign in (1, -1):
+            truth = draw_truth(described, 1, evidence_sign=sign)
+            for factor in directed:
+                turned = factor.model_copy(
+                    update={"direction": factor.direction if sign > 0 else _turned[factor.sign]}
+                )
+                assert against_direction(turned, truth.by_name[factor.name]) < 1e-12
+    broken = [
+        against_direction(factor, truth.by_name[factor.name]) > 0
+        for truth in unbound
+        for factor in directed
     ]
-    assert 0 < np.mean(signs) < 0.3
+    assert 0.02 < np.mean(broken) < 0.6
+
+
+_turned = {1: "decreasing", -1: "increasing"}
+
+
+def test_attenuated_effects_are_that_share_of_the_published_ones(registry, full):
+    weak = draw_truth(changed(registry, attenuation=0.5), 1, heterogeneity=0.0)
+    strong = draw_truth(full, 1, heterogeneity=0.0)
+    for curve, other in zip(weak.curves, strong.curves, strict=True):
+        np.testing.assert_allclose(curve.log_odds, 0.5 * other.log_odds, atol=1e-12)
 
 
 def test_evidence_turned_upside_down_is_the_opposite(registry):
@@ -198,7 +240,7 @@ def test_where_a_departure_holds_its_odds_ratio_is_added(registry, simulated):
 
 def test_risks_differ_between_hospitals_as_declared(registry):
     effects = np.concatenate(
-        [draw_truth(changed(registry, site_sd=0.5, sites=8), seed).sites for seed in range(40)]
+        [draw_truth(changed(registry, site_sd=0.5, sites=40), seed).sites for seed in range(4)]
     )
     assert effects.std() == pytest.approx(0.5, rel=0.12)
     truth, codes = draw_truth(changed(registry, site_sd=0.5), 1), simulate(registry, 9, 1).complete
@@ -223,7 +265,6 @@ def test_no_score_does_better_than_the_true_risk(simulated):
     assert auroc(simulated.outcome, blurred) < found
 
 
-@pytest.mark.xfail(reason="0.78 to 0.83, median 0.80, with the registry as delivered", strict=True)
 def test_the_simulated_cohort_is_no_easier_than_reality(registry):
     ceilings = [simulate(registry, 10_000, seed).best_auroc for seed in range(7)]
     assert 0.72 <= np.median(ceilings) <= 0.78

@@ -24,7 +24,7 @@ TextArray: TypeAlias = NDArray[np.object_]
 def codes(column: pd.Series[str], field: Field, findings: Findings) -> FloatArray:
     """The codes of a column; each distinct text is read once, however often it stands there."""
     at, texts = pd.factorize(column)
-    answers = [field.of(text) for text in texts]
+    answers = [field.of(text) for text in texts.tolist()]
     faults = [answer for answer in answers if isinstance(answer, Fault)]
     # The last place is for cells without any text: factorize calls them -1.
     known = np.array([*(math.nan if isinstance(a, Fault) else a for a in answers), math.nan])
@@ -39,15 +39,15 @@ def patient_ids(column: pd.Series[str], findings: Findings) -> TextArray:
     """Each patient's id; rows without one, and rows after the first with the same, are noted."""
     texts = _stripped(column)
     at, names = pd.factorize(texts)
-    unknown = np.array([name.casefold() in UNKNOWN_WORDS for name in names], dtype=bool)[at]
+    unknown = texts.str.lower().isin(UNKNOWN_WORDS).to_numpy(dtype=bool)
     missing = Fault(PATIENT_ID, "missing_id", "", "each patient has an id", "Give the row an id.")
     findings.add(np.flatnonzero(unknown), np.zeros(int(unknown.sum()), dtype=np.int64), [missing])
-    _check_repeats(at, list(names), unknown, findings)
+    _check_repeats(at, names, unknown, findings)
     return texts.to_numpy(dtype=object)
 
 
 def _check_repeats(
-    at: IntArray, names: Sequence[str], unknown: NDArray[np.bool_], findings: Findings
+    at: IntArray, names: pd.Index[str], unknown: NDArray[np.bool_], findings: Findings
 ) -> None:
     """Reject every row after the first with the same patient."""
     rows = np.arange(len(at))
@@ -69,7 +69,7 @@ def sites(table: pd.DataFrame) -> TextArray:
     if SITE not in table:
         return np.full(len(table), "", dtype=object)
     at, names = pd.factorize(_stripped(table[SITE]))
-    known = ["" if name.casefold() in UNKNOWN_WORDS else name for name in names]
+    known = ["" if name.casefold() in UNKNOWN_WORDS else name for name in names.tolist()]
     return np.array(known, dtype=object)[at]
 
 

@@ -15,7 +15,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spinecast.assessment import Assessment
-from spinecast.sheet import Bar, Measure, Refusal, Sheet, sheet_of
+from spinecast.sheet import Bar, Measure, Refusal, Sheet
+from spinecast.wording import sheet_of
 
 # Headings, in the order of reading; text and page share them.
 HEADINGS: Mapping[str, str] = {
@@ -29,8 +30,11 @@ HEADINGS: Mapping[str, str] = {
     "sources": "Sources",
     "summary": "Patients",
 }
+SUMMARY = ("Patient", "Risk of 100", "Interval", "Largest reason")
 NONE_OF_SIZE = "no known answer of any size"
 NARROWEST = 40
+# Below this a label is torn apart: it gets a line of its own, and its bar the next.
+NARROW_LABEL = 12
 
 
 def as_text(
@@ -100,20 +104,19 @@ def _sheets(
     source_names: Mapping[str, str] | None,
     outcome: str | None,
 ) -> list[Sheet]:
-    records = [assessment] if isinstance(assessment, Assessment) else assessment
-    return [sheet_of(one, source_names=source_names, outcome=outcome) for one in records]
+    if isinstance(assessment, Assessment):
+        return [sheet_of(assessment, source_names=source_names, outcome=outcome)]
+    return [
+        sheet_of(one, source_names=source_names, outcome=outcome, name=f"Patient {number}")
+        for number, one in enumerate(assessment, 1)
+    ]
 
 
-def _name(sheet: Sheet, number: int) -> str:
-    """What a patient is called among several."""
-    return sheet.patient or f"Patient {number}"
-
-
-def _row(sheet: Sheet, number: int) -> tuple[str, str, str, str]:
+def _row(sheet: Sheet) -> tuple[str, str, str, str]:
     """A patient's row among several: who, risk of 100, interval, and the largest reason."""
     if sheet.is_refused:
-        return _name(sheet, number), "none", "", "; ".join(map(_refusal, sheet.refusals))
-    return _name(sheet, number), sheet.risk, sheet.interval, sheet.whys[0].words if sheet.whys else ""
+        return sheet.patient, "refused", "", "for the reasons below"
+    return sheet.patient, sheet.risk, sheet.interval, sheet.whys[0].words if sheet.whys else ""
 
 
 def _refusal(refusal: Refusal) -> str:
@@ -138,6 +141,7 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals["headings"] = HEADINGS
+    environment.globals["columns"] = SUMMARY
     environment.globals["none_of_size"] = NONE_OF_SIZE
     environment.filters["cited"] = _cited
     environment.filters["refusal"] = _refusal
@@ -145,9 +149,9 @@ def _templates() -> Environment:
 
 
 def _page(template: str, sheets: Sequence[Sheet], *, several: bool) -> str:
-    rows = [_row(sheet, number) for number, sheet in enumerate(sheets, 1)]
-    shown = list(zip(rows, sheets, strict=True))
-    return _templates().get_template(template).render(shown=shown, several=several)
+    title = f"Risk before surgery: {len(sheets)} patients" if several else sheets[0].title
+    rows = [_row(sheet) for sheet in sheets] if several else []
+    return _templates().get_template(template).render(sheets=sheets, rows=rows, title=title)
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -180,13 +184,30 @@ class Glyphs:
         return self.lowers if bar.kind == "lowers" else getattr(self, bar.kind, self.empty)
 
 
+# Signs that have no ASCII letter at their heart, spelt.
 SPELT = str.maketrans(
     {
-        "−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "-",
-        "≥": ">=", "≤": "<=", "±": "+/-", "×": "x", "µ": "u", "°": " deg", "ß": "ss",
-        "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ł": "l", "Ł": "L",
+        "\N{MINUS SIGN}": "-",
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{MIDDLE DOT}": "-",
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{GREATER-THAN OR EQUAL TO}": ">=",
+        "\N{LESS-THAN OR EQUAL TO}": "<=",
+        "\N{PLUS-MINUS SIGN}": "+/-",
+        "\N{MULTIPLICATION SIGN}": "x",
+        "\N{MICRO SIGN}": "u",
+        "\N{DEGREE SIGN}": " degrees",
+        "\N{LATIN SMALL LETTER SHARP S}": "ss",
+        "\N{LATIN SMALL LETTER O WITH STROKE}": "o",
+        "\N{LATIN CAPITAL LETTER O WITH STROKE}": "O",
+        "\N{LATIN SMALL LETTER AE}": "ae",
+        "\N{LATIN CAPITAL LETTER AE}": "AE",
     }
-)  # fmt: skip
+)
 UNICODE = Glyphs("█", "▓", "░", "├", "┤", "·", "─", "•")
 ASCII = Glyphs("=", "+", "-", "[", "]", ".", "-", "*", ascii_only=True)
 
@@ -206,8 +227,7 @@ class _Paper:
         for banner in dict.fromkeys(sheet.banner for sheet in sheets if sheet.banner):
             yield from self._banner(banner)
         yield from self._heading(HEADINGS["summary"])
-        rows = [("Patient", "Of 100", "Interval", "Largest reason")]
-        rows += [_row(sheet, number) for number, sheet in enumerate(sheets, 1)]
+        rows = [SUMMARY, *map(_row, sheets)]
         said = [tuple(self.glyphs.say(cell) for cell in row) for row in rows]
         reach = [min(max(len(row[i]) for row in said), self.width // 4) for i in range(3)]
         for row in said:
@@ -231,6 +251,7 @@ class _Paper:
         yield from self._title(sheet.title)
         if sheet.banner:
             yield from self._banner(sheet.banner)
+            yield ""
         yield from self._paragraph(sheet.headline)
         yield from self._refusals(sheet) if sheet.is_refused else self._answer(sheet)
         yield ""
@@ -255,6 +276,7 @@ class _Paper:
             yield from self._paragraph(sheet.first)
         yield from self._heading(HEADINGS["bars"])
         yield from self._bars(sheet)
+        yield ""
         yield from self._paragraph(sheet.association)
         yield from self._reasons(sheet)
         yield from self._unknown(sheet)
@@ -295,9 +317,12 @@ class _Paper:
     # --- bars ---
 
     def _columns(self, labels: Sequence[str], numbers: Sequence[str]) -> tuple[int, int, int]:
-        """Widths of labels, numbers and bars."""
-        number = max(map(len, numbers))
-        label = min(max(map(len, labels)), (self.width - number - 4) * 3 // 5)
+        """Widths of labels, numbers and bars; no labels where a bar needs a line of its own."""
+        number = max(len(self.glyphs.say(words)) for words in numbers)
+        label = max(len(self.glyphs.say(words)) for words in labels)
+        label = min(label, (self.width - number - 4) * 3 // 5)
+        if label < NARROW_LABEL:
+            return 0, 0, self.width - 4
         return label, number, self.width - label - number - 4
 
     def _measures(self, measures: Sequence[Measure]) -> Iterator[str]:
@@ -334,8 +359,12 @@ class _Paper:
         return " " * first + mark * max(last - first, 1)
 
     def _bar_line(self, words: str, shown: str, bar: str, label: int, number: int) -> Iterator[str]:
-        first, *more = self._wrap(self.glyphs.say(words), label) or [""]
         say = self.glyphs.say(shown)
+        if not label:
+            yield from self._paragraph(f"{words}: {shown}", indent="  ")
+            yield f"    {bar}".rstrip()
+            return
+        first, *more = self._wrap(self.glyphs.say(words), label) or [""]
         yield f"  {first.ljust(label)} {say.rjust(number)} {bar}".rstrip()
         yield from (f"    {line}" for line in more)
 

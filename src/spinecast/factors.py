@@ -379,6 +379,7 @@ class FollowUp(Declared):
 class Simulation(Declared):
     """What a simulated cohort looks like beyond the factors themselves."""
 
+    attenuation: float = 1.0
     departures: tuple[Departure, ...] = Field(default=(), strict=False)
     sites: int = 4
     site_sd: float = 0.0

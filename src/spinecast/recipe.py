@@ -21,7 +21,7 @@ class EvidenceRecipe(Declared):
     """
 
     weights: Numbers = (0.0, 0.5, 1.0)
-    scales: Numbers = (0.5, 1.0, 2.0, 4.0)
+    scales: Numbers = (0.5, 1.0, 2.0)
 
 
 class TreeRecipe(Declared):

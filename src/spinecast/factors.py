@@ -442,9 +442,3 @@ class Registry(Declared):
     def id(self) -> str:
         """Name, version and content in one word, as bundles and runs record it."""
         return f"{self.name}-{self.version}+{self.sha256[:12]}"
-
-
-def load_registry(folder: Path | None = None) -> Registry:
-    from spinecast.loading import load_registry as load
-
-    return load(folder)

@@ -19,8 +19,13 @@ from spinecast.assessment import (
 )
 
 SOURCES = {"sanden2011": "Sandén B et al. Spine 2011;36:1059-1064", "qod": "QOD 2025"}
-OUTCOME = "persistent pain and disability 12 months after surgery"
-REASON = "Raises the estimate by {points} points against the reference patient."
+OUTCOME = "failed back surgery syndrome 12 months after surgery"
+REASON = "{verb} the estimate against the reference patient."
+AGREEMENT = {
+    "agrees": " The model's cohort agrees with the literature.",
+    "disagrees": " The model's cohort contradicts the literature here.",
+    "not established": "",
+}
 
 # factor, label, value, value in words, points of 100, share from the literature, agreement, sources
 ROWS = (
@@ -48,6 +53,11 @@ ROWS = (
     ("sex", "Sex", "female", "female", 0.0, 1.0, "not established", ()),
     ("diabetes", "Diabetes", "no", "no", 0.0, 1.0, "not established", ()),
 )
+# What a model without patients says of itself, beside the banner.
+STANDING = {
+    "simulated": (Caution("simulated", "This model was trained on simulated patients."),),
+    "literature": (Caution("literature", "This model is the published evidence alone."),),
+}
 
 
 def logit(risk: float) -> float:
@@ -70,7 +80,9 @@ def example(trained_on="patients", patient_id="SYN-0042") -> Assessment:
             from_cohort=points * per_point * (1 - share),
             agreement=agreement,
             mechanisms=("fibrosis",),
-            sentence=f"{label}: {words}. " + REASON.format(points=f"{abs(points):.1f}"),
+            sentence=f"{label}: {words}. "
+            + REASON.format(verb="Raises" if points > 0 else "Lowers")
+            + AGREEMENT[agreement],
             sources=sources,
         )
         for factor, label, value, words, points, share, agreement, sources in ROWS
@@ -94,6 +106,7 @@ def example(trained_on="patients", patient_id="SYN-0042") -> Assessment:
             UnknownFactor("anxiety", "no (68% likely)", 0.3101, 0.3149),
         ),
         cautions=(
+            *STANDING.get(trained_on, ()),
             Caution("unusual", "This combination is unusual for the cohort.", ("pcs", "nrs_leg")),
         ),
         actions=(
@@ -106,9 +119,7 @@ def example(trained_on="patients", patient_id="SYN-0042") -> Assessment:
 
 
 def identity(trained_on="patients") -> ModelIdentity:
-    return ModelIdentity(
-        "lumbar-1", trained_on, 2000, 401, "fbss_12m", "lumbar-fbss 1.0.0", "0.1.0"
-    )
+    return ModelIdentity("lumbar-1", trained_on, 2000, 401, OUTCOME, "lumbar-fbss 1.0.0", "0.1.0")
 
 
 def refused(trained_on="patients") -> Assessment:
@@ -117,7 +128,8 @@ def refused(trained_on="patients") -> Assessment:
         Reason("range", "age", "age: 7; a number from 18 to 100. Check the date of birth."),
         Reason("excluded", "", "Spinal tumour: out of scope. Do not score this patient."),
     )
-    return Assessment.refused(reasons, identity(trained_on), patient_id="SYN-0043")
+    cautions = STANDING.get(trained_on, ())
+    return Assessment.refused(reasons, identity(trained_on), cautions, patient_id="SYN-0043")
 
 
 LABELS = st.text("abc éß≥<&>\"'", min_size=1, max_size=12).map(lambda text: f"f{text}")
@@ -155,7 +167,7 @@ def contributions(draw, gap: float, per_point: float) -> tuple[Contribution, ...
                 agreement=draw(st.sampled_from(["agrees", "disagrees", "not established"])),
                 mechanisms=(),
                 sentence=f"{label}: {'not known' if value is None else value}. It moves the "
-                f"estimate by {abs(100 * point):.1f} points.",
+                "estimate.",
                 sources=tuple(draw(st.lists(st.sampled_from(["a", "b", "c"]), max_size=3))),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from dataclasses import fields, is_dataclass, replace
@@ -14,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records import OUTCOME, SOURCES, assessments, example, refused
+from records import SOURCES, assessments, example, refused
 from spinecast.assessment import Assessment, Reason, UnknownFactor
 from spinecast.display import as_fragment, as_html, as_text
-from spinecast.wording import BANNERS
+from spinecast.phrases import BANNERS
+from spinecast.terminal import Terminal
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(?:\.\d+)?")
@@ -113,6 +115,12 @@ def test_no_line_is_wider_than_asked(record, width, ascii_only):
 
 
 @given(assessments())
+def test_in_full_text_and_page_show_the_same_numbers_too(record):
+    page = Page(as_html(record, full=True)).text
+    assert numbers(as_text(record, width=5000, full=True)) == numbers(page)
+
+
+@given(assessments())
 def test_ascii_only_is_ascii_only(record):
     assert as_text([record, refused()], ascii_only=True, source_names=SOURCES).isascii()
 
@@ -155,7 +163,7 @@ def spoil(record, value=ATTACK):
 @pytest.mark.parametrize("record", [example(), refused()], ids=["scored", "refused"])
 def test_a_label_that_looks_like_a_script_stays_text(record):
     spoilt = spoil(record)
-    named = {"source_names": {ATTACK: ATTACK}, "outcome": ATTACK}
+    named = {"source_names": {ATTACK: ATTACK}}
     for html in (
         as_html(spoilt, **named),
         as_html([spoilt], **named),
@@ -170,13 +178,13 @@ def test_a_label_that_looks_like_a_script_stays_text(record):
 @pytest.mark.parametrize("record", [example(), refused()], ids=["scored", "refused"])
 def test_nothing_in_a_record_can_steer_a_terminal(record):
     spoilt = spoil(record)
-    shown = as_text([spoilt, spoilt], source_names={ATTACK: ATTACK}, outcome=ATTACK)
+    shown = as_text([spoilt, spoilt], source_names={ATTACK: ATTACK})
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
     assert '<script>alert("x")' in shown
 
 
 def test_a_page_fetches_nothing_and_runs_nothing():
-    html = as_html([example("simulated"), refused()], source_names=SOURCES, outcome=OUTCOME)
+    html = as_html([example("simulated"), refused()], source_names=SOURCES)
     assert not re.search(r"(?i)https?:|url\(|@import|<script|<link|<img|<iframe|\son\w+=", html)
     assert not [a for a in Page(html).attributes if a[1] in {"src", "href", "srcset", "action"}]
 
@@ -234,6 +242,78 @@ def test_association_is_said_and_no_reduction_is_promised(form):
     shown = flat(FORMS[form](example()))
     assert "an association found among past patients, not a cause" in shown
     assert "No reduction of the risk is promised" in shown
+
+
+# --- the order of reading, and the terminal -------------------------------------------------------
+
+ORDER = (
+    "SIMULATED PATIENTS",
+    "31% risk of failed back surgery syndrome 12 months after surgery",
+    "About 31 of 100",
+    "Can I rely on this?",
+    "From the reference patient",
+    "Depression: not known. If it were",
+    "What can be done before surgery",
+    "Model lumbar-1",
+)
+
+
+@pytest.mark.parametrize("form", sorted({*FORMS} - {"several", "pages"}))
+def test_the_answer_comes_first_then_whether_to_rely_on_it_then_why(form):
+    shown = flat(FORMS[form](example("simulated")))
+    places = [shown.index(words) for words in ORDER]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("make", [example, refused])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_simulated_model_says_so_in_the_first_lines(make, several):
+    record = make("simulated")
+    text = as_text([record] if several else record, width=80)
+    assert any("SIMULATED PATIENTS" in line for line in text.splitlines()[:3])
+
+
+class Stream(io.StringIO):
+    """A window, or a file, that carries the letters of an encoding."""
+
+    def __init__(self, encoding, *, window):
+        super().__init__()
+        self._encoding, self._window = encoding, window
+
+    @property
+    def encoding(self):
+        return self._encoding
+
+    def isatty(self):
+        return self._window
+
+
+@pytest.mark.parametrize(
+    ("window", "environment", "colour"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {}, False),
+    ],
+)
+def test_colour_only_in_a_window_and_only_where_it_is_wanted(window, environment, colour):
+    assert Terminal.of(Stream("utf-8", window=window), environment).colour == colour
+
+
+@pytest.mark.parametrize(
+    ("encoding", "ascii_only"),
+    [("utf-8", False), ("ascii", True), ("latin-1", True), (None, True), ("nonsense", True)],
+)
+def test_signs_are_ascii_where_the_stream_has_no_others(encoding, ascii_only):
+    assert Terminal.of(Stream(encoding, window=False), {}).ascii_only == ascii_only
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("100", 100), ("250", 100)])
+def test_text_is_as_wide_as_the_window_but_stays_readable(columns, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert Terminal.of(Stream("utf-8", window=True), {}).width == width
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -311,6 +391,6 @@ def _kept(name: str, shown: str) -> None:
     ],
 )
 def test_text_and_page_are_as_they_were_last_read(name, record: Assessment):
-    named = {"source_names": SOURCES, "outcome": OUTCOME}
+    named = {"source_names": SOURCES}
     _kept(f"{name}.txt", as_text(record, **named))
     _kept(f"{name}.html", as_html(record, **named))

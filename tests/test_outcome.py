@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spinecast.endpoint import Definition
 from spinecast.errors import UsageRefused
-from spinecast.factors import Definition
 from spinecast.outcome import compare_definitions, derive, labels
 from spinecast.rules import parse
 

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from spinecast.bins import shares_with_moments
-from spinecast.factors import (
-    BaseRate,
-    Correlation,
-    Evidence,
-    Factor,
-    Marginal,
-    OutcomeSpec,
-    Registry,
-)
+from spinecast.endpoint import OutcomeSpec
+from spinecast.evidence import BaseRate, Evidence
+from spinecast.factors import Correlation, Factor, Marginal, Registry
 from spinecast.population import Population
 
 LESIONS = ("herniation", "stenosis", "recurrent")

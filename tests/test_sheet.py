@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records import OUTCOME, SOURCES, assessments, example, refused
+from records import SOURCES, assessments, example, refused
+from spinecast.assessment import Caution
+from spinecast.phrases import BANNERS
 from spinecast.sheet import apportion, of_hundred, risk_tenths, signed
-from spinecast.wording import BANNERS, sheet_of
+from spinecast.wording import sheet_of
 
 PARTS = st.lists(st.one_of(st.just(0.0), st.floats(-500, 500)), min_size=1, max_size=40)
 
@@ -103,13 +106,11 @@ def test_a_bar_is_within_a_tenth_of_its_factor_and_never_points_the_other_way(re
 
 
 @given(assessments())
-def test_a_sentence_and_its_bar_show_the_same_points(record):
+def test_a_reason_and_its_bar_show_the_same_points(record):
     sheet = sheet_of(record)
     bars = {(bar.words, bar.shown) for bar in sheet.bars}
     for why in sheet.whys:
-        points = why.shown.removesuffix(" points")
-        assert (why.words, points) in bars
-        assert f"by {points.lstrip('+−')} points" in why.sentence  # noqa: RUF001 (a minus sign)
+        assert (why.words, why.shown.removesuffix(" points")) in bars
 
 
 @given(assessments())
@@ -136,26 +137,40 @@ def test_unknown_is_said_to_be_not_known_wherever_it_is_shown(record):
 
 
 @given(assessments())
-def test_unknown_answers_speak_neither_for_nor_against(record):
-    sheet = sheet_of(record)
-    assert all("not known" not in words for words in (*sheet.higher, *sheet.lower))
+def test_unknown_answers_do_not_speak_for_a_lower_risk(record):
+    assert "not known" not in sheet_of(record).lowering
+
+
+@given(assessments())
+def test_in_full_every_factor_has_its_own_bar_and_every_unknown_one_its_line(record):
+    sheet = sheet_of(record, full=True)
+    own = [bar for bar in sheet.bars if bar.value]
+    assert len(own) == len(sheet.bars) - 2 == len(record.contributions)
+    assert len(sheet.asks) == len(record.unknown)
+    assert not sheet.also_unknown
 
 
 # --- single cases --------------------------------------------------------------------------------
 
 
-def test_the_first_sentence_is_in_natural_frequencies_beside_cohort_and_reference():
-    assert sheet_of(example(), outcome=OUTCOME).headline == (
-        "About 31 of 100 patients like this one have persistent pain and disability 12 months "
-        "after surgery (90% interval 24 to 39); 69 do not. In the cohort: 20 of 100. Reference "
-        "patient: 6 of 100. A higher risk than 83 of 100 in the cohort."
+def test_the_answer_is_a_risk_of_the_outcome_in_words():
+    answer = "31% risk of failed back surgery syndrome 12 months after surgery"
+    assert sheet_of(example()).answer == answer
+
+
+def test_the_next_sentence_is_in_natural_frequencies_beside_cohort_and_reference():
+    assert sheet_of(example()).headline == (
+        "About 31 of 100 patients like this one have it (90% interval 24 to 39); 69 do not. In the "
+        "cohort: 20 of 100. Reference patient: 6 of 100. A higher risk than 83 of 100 in the "
+        "cohort."
     )
 
 
 def test_a_tiny_risk_is_fewer_than_one_and_the_lowest_are_the_lowest():
     record = replace(example(), contributions=(), risk=0.002, reference_risk=0.002, centile=0.2)
     said = sheet_of(record).headline
-    assert said.startswith("Fewer than 1 of 100 patients like this one have the outcome")
+    assert sheet_of(record).answer.startswith("Less than 1% risk of failed back")
+    assert said.startswith("Fewer than 1 of 100 patients like this one have it")
     assert "; more than 99 do not." in said
     assert said.endswith("Among the lowest 1 of 100 in the cohort.")
 
@@ -197,6 +212,32 @@ def test_a_caution_names_its_factors_where_its_message_does_not():
     assert "(About: Pain catastrophizing; Leg pain, 0 to 10.)" in sheet_of(example()).rely[0]
 
 
+@pytest.mark.parametrize("trained_on", ["simulated", "literature"])
+def test_what_the_banner_says_is_not_said_again(trained_on):
+    for record in (example(trained_on), refused(trained_on)):
+        assert not [line for line in sheet_of(record).rely if line.startswith("This model")]
+    alone = replace(example(trained_on), cautions=example(trained_on).cautions[:1])
+    assert "The checks raised no caution about this patient." in sheet_of(alone).rely
+
+
+def test_factors_listed_as_not_known_are_not_listed_again_in_a_caution():
+    unknown = tuple(u.factor for u in example().unknown)
+    caution = Caution("many_unknown", "Many factors are not known.", unknown)
+    rely = sheet_of(replace(example(), cautions=(caution,))).rely
+    assert [line for line in rely if "not known" in line] == [caution.message]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "times"), [("agrees", 1), ("disagrees", 1), ("not established", 1)]
+)
+def test_whether_cohort_and_literature_agree_is_said_once(agreement, times):
+    words = re.compile("agrees with|contradicts|whether they agree")
+    record = example()
+    for why, contribution in zip(sheet_of(record).whys, record.contributions, strict=False):
+        if contribution.agreement == agreement:
+            assert len(words.findall(f"{why.sentence} {why.origin}")) == times
+
+
 def test_no_caution_is_said_and_so_is_nothing_to_do():
     sheet = sheet_of(replace(example(), cautions=(), actions=()))
     assert "The checks raised no caution about this patient." in sheet.rely
@@ -213,6 +254,7 @@ def test_every_record_of_a_model_without_patients_says_so(trained_on):
 def test_a_refusal_gives_every_reason_and_what_to_do_and_no_number():
     sheet = sheet_of(refused())
     assert sheet.is_refused
+    assert [refusal.words for refusal in sheet.refusals] == [r.message for r in refused().reasons]
     assert [refusal.about for refusal in sheet.refusals] == ["", ""]
     assert [refusal.message for refusal in sheet.refusals] == [r.message for r in refused().reasons]
     assert "score again" in sheet.remedy

@@ -7,12 +7,12 @@ import pytest
 from scipy import stats
 
 from spinecast import cohort as cohorts
-from spinecast.factors import FollowUp
 from spinecast.features import spread
 from spinecast.metrics import auroc
 from spinecast.outcome import DAYS_A_MONTH, derive
 from spinecast.population import Population
 from spinecast.rules import parse
+from spinecast.simulation import FollowUp
 from spinecast.synthetic import simulate
 from spinecast.truth import draw_truth, intercept_for
 

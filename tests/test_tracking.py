@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from spinecast.bundle import read_bundle, write_bundle
 from spinecast.errors import UsageRefused
+from spinecast.loading import load_registry
 from spinecast.metrics import MEASURES
 from spinecast.outcome import labels
 from spinecast.recipe import (
@@ -38,8 +39,8 @@ from spinecast.synthetic import simulate
 with warnings.catch_warnings():
     # shap calls something matplotlib will one day deprecate.
     warnings.simplefilter("ignore", PendingDeprecationWarning)
-    from spinecast import tracking
-    from spinecast.tracking import DataFacts
+    from spinecast import logbook, run_files, tracking
+    from spinecast.labelled import DataFacts
     from spinecast.training import train
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
@@ -122,6 +123,14 @@ def served(logged):
     yield mlflow.pyfunc.load_model(logged.model_uri)
     mlflow.set_tracking_uri(None)
     sys.path[:] = path
+
+
+@pytest.fixture(scope="module")
+def predictions(logged):
+    """Imported once MLflow has been, which warns of its own affairs."""
+    from spinecast.served import predictions
+
+    return predictions
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +249,7 @@ def test_the_model_names_every_package_its_code_imports():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).split(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"spinecast"}
-    assert foreign <= set(tracking.REQUIRED)
+    assert foreign <= set(run_files.REQUIRED)
 
 
 # --- the model ------------------------------------------------------------------------------------
@@ -285,6 +294,32 @@ def test_an_impossible_value_refuses_its_row_and_no_other(served, patients, wron
     assert answers["reasons"][[0, 2]].tolist() == ["", ""]
     assert answers.drop(columns=["status", "reasons", "trained_on"]).loc[1].isna().all()
     assert answers["risk"][[0, 2]].tolist() == whole["risk"].tolist()
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], {"a": 1}, (), np.array([1.0]), b"54", 10**400, object()])
+def test_a_cell_of_an_impossible_kind_refuses_its_row_and_no_other(predictions, explainer, wrong):
+    table = pd.DataFrame({"age": pd.Series([54, None, pd.NA, math.nan], dtype=object)})
+    table.at[1, "age"] = wrong
+    answers = predictions(explainer, table)
+    assert answers["status"].tolist() == ["scored", "refused", "scored", "scored"]
+    assert answers["unknown"][[2, 3]].nunique() == 1
+    assert answers["risk"].isna().tolist() == [False, True, False, False]
+
+
+def test_yes_and_one_in_the_same_column_are_read_each_as_it_was_typed(predictions, explainer):
+    cells = [1, True, "1", "true", "yes", 1.0]
+    answers = predictions(explainer, pd.DataFrame({"diabetes": pd.Series(cells, dtype=object)}))
+    np.testing.assert_allclose(answers["risk"], answers["risk"][0], rtol=1e-12)
+    cells = [1, True]
+    answers = predictions(explainer, pd.DataFrame({"asa_class": pd.Series(cells, dtype=object)}))
+    assert answers["status"].tolist() == ["scored", "refused"]
+
+
+def test_refused_rows_have_null_numbers_in_json(predictions, explainer):
+    [row] = predictions(explainer, pd.DataFrame({"age": ["x"]})).to_dict(orient="records")
+    assert row["risk"] is None
+    assert row["reasons"].startswith("age: ")
+    assert row["trained_on"] == "simulated"
 
 
 def test_several_faults_of_a_row_are_all_named(served):
@@ -354,7 +389,7 @@ class Server:
         self.command = [*mlflow, "--port", str(port), "--env-manager", "local"]
         self.env = {
             **os.environ,
-            **tracking.ENVIRONMENT,
+            **logbook.ENVIRONMENT,
             "MLFLOW_TRACKING_URI": logged.tracking_uri,
             # MLflow starts `uvicorn` by its name.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -395,6 +430,45 @@ class Server:
         return pytest.fail("the server did not answer")
 
 
+# --- the smallest runs ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def smallest(tmp_path):
+    """A handful of patients, no trees, no baselines, no refits, and no folder for runs yet."""
+    tiny = load_registry(Path(__file__).parent / "tiny_registry")
+    cohort = simulate(tiny, 60, 1)
+    outcome = np.where(np.arange(60) < 12, 1.0, 0.0)
+    recipe = RECIPE.model_copy(
+        update={
+            "baselines": (),
+            "trees": TreeRecipe(most_rounds=0),
+            "interval": IntervalRecipe(refits=0),
+        }
+    )
+    name = tiny.outcome.default
+    result = train(tiny, cohort.codes, outcome, recipe, trained_on="patients", outcome=name)
+    folder = tmp_path / "model"
+    write_bundle(folder, result.model, result.facts, result.booster, {"outcome": name})
+    return result, folder
+
+
+def test_a_run_without_trees_or_baselines_is_kept_like_any_other(smallest, tmp_path):
+    import mlflow
+
+    result, folder = smallest
+    assert result.booster is None
+    home = tmp_path / "not" / "there"
+    logged = tracking.record(result, folder, experiment_name="x", data=DATA, home=home)
+    run = mlflow.MlflowClient(logged.tracking_uri).get_run(logged.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["baselines"] == ""
+    assert not [name for name, value in run.data.metrics.items() if not math.isfinite(value)]
+    assert "mlflow.note.content" in run.data.tags
+    for plot in ("calibration", "comparison"):
+        assert (files_of(run) / "plots" / f"{plot}.svg").read_text().startswith("<svg")
+
+
 # --- when something goes wrong --------------------------------------------------------------------
 
 
@@ -409,7 +483,7 @@ def test_a_run_that_fails_is_marked_failed(result, folder, logged, home, monkeyp
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(tracking, "_log_files", fail)
+    monkeypatch.setattr(run_files, "log_files", fail)
     with pytest.raises(UsageRefused, match="disk full"):
         tracking.record(result, folder, experiment_name="002-failing", data=DATA, home=home)
     assert status_of_runs(home).count("FAILED") == 1
@@ -423,8 +497,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
 
 def test_mlflow_is_left_pointing_where_it_was(result, folder, home, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(tracking, "_log_files", lambda *_: None)
-    monkeypatch.setattr(tracking, "_log_model", lambda *_: pytest.fail("far enough"))
+    monkeypatch.setattr(run_files, "log_files", lambda *_: None)
+    monkeypatch.setattr(run_files, "log_model", lambda *_: pytest.fail("far enough"))
     with pytest.raises(pytest.fail.Exception):
         tracking.record(result, folder, experiment_name="002-failing", data=DATA, home=home)
     assert "MLFLOW_TRACKING_URI" not in os.environ
@@ -458,7 +532,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from threadpoolctl import threadpool_limits
-from spinecast import tracking
+from spinecast import run_files, tracking
 from spinecast.bundle import write_bundle
 from spinecast.loading import load_registry
 from spinecast.synthetic import simulate
@@ -467,17 +541,17 @@ from test_tracking import DATA, RECIPE
 
 home = Path({home!r}) / "a folder"
 tiny = load_registry(Path({tests!r}) / "tiny_registry")
-cohort = simulate(tiny, 300, 1)
+cohort, name = simulate(tiny, 300, 1), tiny.outcome.default
 with threadpool_limits(1):
-    result = train(tiny, cohort.codes, cohort.outcome, RECIPE, trained_on="patients", outcome="x")
-write_bundle(home / "model", result.model, result.facts, result.booster, {{"outcome": "x"}})
+    result = train(tiny, cohort.codes, cohort.outcome, RECIPE, trained_on="patients", outcome=name)
+write_bundle(home / "model", result.model, result.facts, result.booster, {{"outcome": name}})
 print("-----", flush=True)
 print("-----", file=sys.stderr, flush=True)
 os.environ["PATH"] = ""
 tracking.record(result, home / "model", experiment_name="tiny", data=DATA, home=home)
 from mlflow.telemetry.client import get_telemetry_client
 assert get_telemetry_client() is None
-tracking._log_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+run_files.log_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 tracking.record(result, home / "model", experiment_name="tiny", data=DATA, home=home)
 """
 

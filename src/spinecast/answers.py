@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from spinecast.endpoint import OutcomeColumn
 from spinecast.errors import Problem
-from spinecast.factors import Factor, OutcomeColumn, Registry
+from spinecast.factors import Factor, Registry
 from spinecast.logic import YES_NO
 
 INDEX_DATE = "index_date"

@@ -30,6 +30,13 @@ from spinecast.resampling import folds
 
 FloatArray = npt.NDArray[np.float64]
 
+# A code no factor has.
+BELOW = -1e6
+
+
+# Every baseline is made the same way, from registry and seed, also where it needs only one of them.
+# ruff: noqa: ARG001
+
 
 def published_evidence(registry: Registry, seed: int) -> BaseEstimator:
     """The literature alone: published log-odds ratios; the cohort sets the intercept only."""
@@ -40,9 +47,10 @@ def ridge(registry: Registry, seed: int) -> BaseEstimator:
     """Ridge logistic regression on standardised, dummy-coded factors; penalty by 5-fold CV."""
     nominal = [i for i, factor in enumerate(registry.factors) if factor.kind == "nominal"]
     ordered = [i for i, factor in enumerate(registry.factors) if factor.kind != "nominal"]
+    levels = [np.arange(len(registry.factors[i].levels), dtype=float) for i in nominal]
     dummies = make_pipeline(
-        SimpleImputer(strategy="most_frequent", keep_empty_features=True, add_indicator=False),
-        OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False),
+        SimpleImputer(strategy="most_frequent", keep_empty_features=True),
+        OneHotEncoder(categories=levels, drop="first", sparse_output=False),
     )
     numbers = SimpleImputer(keep_empty_features=True, add_indicator=True)
     return make_pipeline(
@@ -64,15 +72,22 @@ def plain_xgboost(registry: Registry, seed: int) -> BaseEstimator:
 
 
 def explainable_boosting(registry: Registry, seed: int) -> BaseEstimator:
-    """Explainable boosting machine (Nori et al. 2019, arXiv 1909.09223), with some pairs."""
+    """Explainable boosting machine (Nori et al. 2019, arXiv 1909.09223), with ten pairs.
+
+    Four outer bags predict simulated cohorts as well as more, in half the time. Unknown gets a bin
+    of its own, below all others.
+    """
     kinds = ["nominal" if f.kind == "nominal" else "continuous" for f in registry.factors]
-    return ExplainableBoostingClassifier(
-        feature_names=list(registry.names),
-        feature_types=kinds,
-        outer_bags=8,
-        interactions=0.5,
-        n_jobs=1,
-        random_state=seed,
+    return make_pipeline(
+        SimpleImputer(strategy="constant", fill_value=BELOW, keep_empty_features=True),
+        ExplainableBoostingClassifier(
+            feature_names=list(registry.names),
+            feature_types=kinds,
+            outer_bags=4,
+            interactions=10,
+            n_jobs=1,
+            random_state=seed,
+        ),
     )
 
 
@@ -128,6 +143,7 @@ class PlainXGBoost(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "eta": 0.1,
             "seed": self.seed,
             "eval_metric": "logloss",
+            "nthread": 1,
         }
         matrix = xgboost.DMatrix(codes, label=y)
         history = xgboost.cv(

@@ -1,7 +1,7 @@
 """A model as a folder a person can read: no pickle, every file named and hashed in its manifest.
 
     manifest.json    format, model id, SHA-256 of every other file
-    model.json       intercept, every column with its coefficient and the literature's, recalibration
+    model.json       intercept, each column's coefficient and the literature's, recalibration
     trees.json       the boosted trees in XGBoost's own JSON; absent when there are none
     refits.csv       coefficients of the bootstrap refits, one line each
     population.json  what patients look like: shares of each value and how factors go together
@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,21 @@ from spinecast.assessment import ModelIdentity
 from spinecast.calibration import Recalibration
 from spinecast.errors import ModelRefused, Problem, UsageRefused
 from spinecast.explanation import Explainer
+from spinecast.factors import Registry
 from spinecast.facts import CohortFacts
 from spinecast.features import Encoding
+from spinecast.files import reason
 from spinecast.loading import load_registry, registry_files
 from spinecast.model import Model, Refits, reference_row
+from spinecast.outcome import in_words
 from spinecast.population import Population
 from spinecast.trees import Trees, leaves_of
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+FORMER = ".former"
+# Seconds after which an unfinished folder is not being written any more.
+STALE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +75,37 @@ def write_bundle(
     Raises:
         UsageRefused: when the folder exists and is not to be replaced.
     """
-    if folder.exists() and not replace:
-        problem = Problem(str(folder), "this folder exists", "a model is never overwritten unasked")
+    refuse_existing(folder, replace=replace)
+    with _refusing(folder):
+        return _written(folder, _contents(model, facts, booster, training), model.registry)
+
+
+def refuse_existing(folder: Path, *, replace: bool) -> None:
+    """A model gives way only when asked to, and only to another model.
+
+    Raises:
+        UsageRefused: something of that name is there.
+    """
+    if not folder.exists():
+        return
+    if not replace:
+        allowed = "a model is never overwritten unasked"
+        problem = Problem(str(folder), "it exists", allowed, "Choose another name, or --replace.")
         raise UsageRefused("The model was not written", [problem])
+    if not (folder / MANIFEST).is_file():
+        allowed = "only a model is replaced by a model"
+        problem = Problem(str(folder), "it is not a model", allowed, "Choose another name.")
+        raise UsageRefused("The model was not written", [problem])
+
+
+def _written(folder: Path, contents: Mapping[str, str], registry: Registry) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(folder)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        for name, text in _contents(model, facts, booster, training).items():
+        for name, text in contents.items():
             (scratch / name).write_text(text, encoding="utf-8")
-        _copy_registry(model, scratch / "registry")
+        _copy_registry(registry, scratch / "registry")
         identity = _write_manifest(scratch)
         scratch.chmod(0o755)
         _swap(scratch, folder)
@@ -89,21 +118,31 @@ def read_bundle(folder: Path, registry_folder: Path | None = None) -> Bundle:
     """Read and verify a model folder; with a registry named, it must be the model's own.
 
     Raises:
-        ModelRefused: naming every file that is missing, foreign, altered or newer than this program.
+        ModelRefused: naming every file that is missing, foreign, altered or too new.
     """
     manifest = _verified(folder)
-    registry = load_registry(folder / "registry")
+    try:
+        registry = load_registry(folder / "registry")
+        bundle = _read(folder, manifest, registry)
+    except (UsageRefused, KeyError, IndexError, TypeError, ValueError) as error:
+        given = str(error) if isinstance(error, UsageRefused) else repr(error)
+        problem = Problem(str(folder), given, "the files that `spinecast train` wrote")
+        raise ModelRefused("The model cannot be read", [problem]) from None
     if registry_folder is not None:
         _same_registry(registry.id, load_registry(registry_folder).id, registry_folder)
+    return bundle
+
+
+def _read(folder: Path, manifest: Mapping[str, Any], registry: Registry) -> Bundle:
     facts = CohortFacts.from_dict(_json(folder / "facts.json"))
     training = _json(folder / "training.json")
-    model = _model(folder)
+    model = _model(folder, registry)
     identity = ModelIdentity(
         id=manifest["id"],
         trained_on=facts.trained_on,
         patients=facts.patients,
         events=facts.events,
-        outcome=training["outcome"],
+        outcome=in_words(registry, training["outcome"]),
         registry=registry.id,
         version=manifest["spinecast"],
     )
@@ -148,9 +187,9 @@ def _told(model: Model) -> dict[str, Any]:
     }
 
 
-def _copy_registry(model: Model, target: Path) -> None:
-    for path in registry_files(model.registry.folder):
-        copy = target / path.relative_to(model.registry.folder)
+def _copy_registry(registry: Registry, target: Path) -> None:
+    for path in registry_files(registry.folder):
+        copy = target / path.relative_to(registry.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
 
@@ -163,12 +202,33 @@ def _write_manifest(folder: Path) -> str:
     return identity
 
 
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written to is told to the person, not raised."""
+    try:
+        yield
+    except OSError as error:
+        allowed = "the folder above it must be writable and have room"
+        raise UsageRefused(
+            "The model was not written", [Problem(str(folder), reason(error), allowed)]
+        ) from None
+
+
+def _tidy(folder: Path) -> None:
+    """Clear away what a kill left behind; a model caught between two renames is put back."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        if left.name.endswith(FORMER) and not folder.exists():
+            left.replace(folder)
+        elif time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _swap(scratch: Path, folder: Path) -> None:
     """Put the new folder in place of the old one, which survives until the new one stands."""
-    former = scratch.with_name(scratch.name + ".former")
+    former = scratch.with_name(scratch.name + FORMER)
     if folder.exists():
-        os.replace(folder, former)
-    os.replace(scratch, folder)
+        folder.replace(former)
+    scratch.replace(folder)
     shutil.rmtree(former, ignore_errors=True)
 
 
@@ -195,17 +255,32 @@ def _verified(folder: Path) -> dict[str, Any]:
             f"Update spinecast to {manifest.get('spinecast')} or later.",
         )
         raise ModelRefused("The model is newer than this program", [problem])
-    listed = manifest["files"]
+    listed = manifest.get("files")
+    if not isinstance(listed, dict):
+        problem = Problem(
+            str(folder / MANIFEST), "it lists no files", "file names and SHA-256 sums"
+        )
+        raise ModelRefused("The model cannot be read", [problem])
     present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-    problems = [Problem(name, "missing", "every file of the manifest") for name in listed if name not in present]
-    problems += [Problem(name, "not in the manifest", "no other file") for name in present if name not in listed]
+    problems = [
+        Problem(name, "missing", "every file of the manifest is needed")
+        for name in listed
+        if name not in present
+    ]
     problems += [
-        Problem(name, "altered since it was written", "the SHA-256 in manifest.json")
+        Problem(name, "not in the manifest", "no other file may be there")
+        for name in present
+        if name not in listed
+    ]
+    problems += [
+        Problem(name, "altered since it was written", "its SHA-256 must be that of manifest.json")
         for name, path in present.items()
         if name in listed and _sha256(path) != listed[name]
     ]
     if hashlib.sha256(_dump(listed).encode()).hexdigest()[:12] != manifest.get("id"):
-        problems.append(Problem(MANIFEST, "altered since it was written", "its own id"))
+        problems.append(
+            Problem(MANIFEST, "altered since it was written", "its id must be that of its files")
+        )
     if problems:
         raise ModelRefused(f"The model in {folder} cannot be trusted", problems)
     return dict(manifest)
@@ -222,8 +297,7 @@ def _same_registry(own: str, asked: str, registry_folder: Path) -> None:
         raise ModelRefused("The model belongs to another registry", [problem])
 
 
-def _model(folder: Path) -> Model:
-    registry = load_registry(folder / "registry")
+def _model(folder: Path, registry: Registry) -> Model:
     encoding = Encoding.from_registry(registry)
     told = _json(folder / "model.json")
     coefficients = np.array([[c["coefficient"], c["literature"]] for c in told["columns"]])

@@ -34,6 +34,7 @@ from spinecast.factors import Registry
 from spinecast.logic import FloatArray
 from spinecast.patient import (
     PATIENT_ID,
+    SIMULATED,
     SITE,
     Reader,
     read_patient,
@@ -101,6 +102,11 @@ class Cohort:
             outcome={name: column[rows] for name, column in self.outcome.items()},
         )
 
+    @property
+    def has_simulated(self) -> bool:
+        """Whether any of the patients was simulated, as their ids say."""
+        return any(str(name).startswith(SIMULATED) for name in self.patient_id)
+
     def columns(self) -> dict[str, FloatArray]:
         """Every factor and follow-up column by name, as rules read them."""
         factors = {name: self.codes[:, at] for at, name in enumerate(self.registry.names)}
@@ -152,9 +158,15 @@ def check(path: Path | str, registry: Registry) -> CheckedCohort:
     return check_table(read_table(path), registry, file_fingerprint(path))
 
 
-def check_table(table: pd.DataFrame, registry: Registry, fingerprint: str = "") -> CheckedCohort:
-    """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected."""
-    _require_columns(table, registry)
+def check_table(
+    table: pd.DataFrame, registry: Registry, fingerprint: str = "", *, to_learn: bool = True
+) -> CheckedCohort:
+    """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected.
+
+    A cohort to learn from must have the registry's required columns; patients to be scored only
+    their ids.
+    """
+    _require_columns(table, registry, to_learn=to_learn)
     reader = reader_for(registry)
     findings = Findings(table.index.to_numpy(dtype=np.int64))
     patient_id = patient_ids(table[PATIENT_ID], findings)
@@ -188,8 +200,9 @@ def template(registry: Registry) -> tuple[str, dict[str, None]]:
 # --- what must be there, and what is not used ----------------------------------------------------
 
 
-def _require_columns(table: pd.DataFrame, registry: Registry) -> None:
-    required = [PATIENT_ID, *(factor.name for factor in registry.factors if factor.required)]
+def _require_columns(table: pd.DataFrame, registry: Registry, *, to_learn: bool) -> None:
+    needed = [factor.name for factor in registry.factors if factor.required and to_learn]
+    required = [PATIENT_ID, *needed]
     strangers = [str(name) for name in table.columns if name not in reader_for(registry).fields]
     problems = [
         Problem(name, "the column is missing", "it must be there", suggestion(name, strangers))

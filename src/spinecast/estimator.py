@@ -7,7 +7,7 @@ scikit-learn's conventions: `fit(codes, y)`, `predict_proba(codes)`, `get_params
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -119,7 +119,9 @@ def fit_model(
     chosen, margin = list(beliefs.values())[best], unseen[best]
 
     settings = _tree_settings(recipe.trees, registry, recipe.seed)
-    forest = _boost(rows.codes, y, margin, split, recipe.trees, settings)
+    once = split[: _splits(y, recipe)]
+    inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
+    forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
     linear = _fit(rows.columns, y, chosen)
     line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
     refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
@@ -164,10 +166,13 @@ def out_of_fold(
 
 
 def _folds(y: FloatArray, recipe: Recipe) -> Folds:
-    resampling = recipe.resampling
-    rarest = int(min(y.sum(), len(y) - y.sum()))
-    splits = min(resampling.inner_folds, rarest)
-    return list(folds(y, repeats=resampling.inner_repeats, splits=splits, seed=recipe.seed))
+    repeats, splits = recipe.resampling.inner_repeats, _splits(y, recipe)
+    return list(folds(y, repeats=repeats, splits=splits, seed=recipe.seed))
+
+
+def _splits(y: FloatArray, recipe: Recipe) -> int:
+    """How many folds: as the recipe says, or fewer so that each has both outcomes."""
+    return min(recipe.resampling.inner_folds, int(y.sum()), int(len(y) - y.sum()))
 
 
 def _fit(
@@ -213,6 +218,7 @@ def _tree_settings(recipe: TreeRecipe, registry: Registry, seed: int) -> dict[st
         "monotone_constraints": f"({signs})",
         "base_score": 0.5,
         "seed": seed,
+        "nthread": 1,  # sums in one order: the same trees on every machine
     }
 
 
@@ -220,37 +226,81 @@ def _boost(
     codes: FloatArray,
     y: FloatArray,
     margin: FloatArray,
+    inside: Sequence[FloatArray],
     split: Folds,
     recipe: TreeRecipe,
-    settings: dict[str, object],
+    settings: Mapping[str, object],
 ) -> Forest:
-    """Trees on top of the margins of unseen patients; as many as cross-validation wants."""
+    """Trees on top of the linear part; as many as cross-validation wants, often none.
+
+    Args:
+        codes: completed codes (n, F).
+        y: outcomes (n,).
+        margin: linear margins of patients their fit had not seen, (n,).
+        inside: for each fold, the margins (n,) of the fit to its learning part. Trees of a fold
+            start from these: the margins in `margin` know the fold's outcomes, and trees grown on
+            them stop too soon.
+        split: the folds, each patient in one test part.
+        recipe: how deep, how fast, how many at most, and what they must gain to stay.
+        settings: the same in XGBoost's words.
+    """
     nothing = Forest(None, 0, np.zeros(len(y)), ())
     if not recipe.most_rounds:
         return nothing
-    once = split[: len({tuple(test) for _, test in split})]
-    matrix = xgboost.DMatrix(codes, label=y, base_margin=margin)
-    history = xgboost.cv(
-        settings,
-        matrix,
-        recipe.most_rounds,
-        folds=once,
-        early_stopping_rounds=recipe.patience,
-        as_pandas=False,
-    )["test-logloss-mean"]
+    parts = [_Part.of(codes, y, own, fold) for own, fold in zip(inside, split, strict=True)]
+    history = _grow(parts, recipe, settings)
     rounds = 1 + int(np.argmin(history))
     unseen = np.zeros(len(y))
-    seen = np.zeros(len(y))
-    for learn, test in once:
-        booster = xgboost.train(settings, matrix.slice(learn), rounds)
-        unseen[test] += booster.predict(_bare(codes[test]), output_margin=True)
-        seen[test] += 1
-    unseen /= seen
+    for part in parts:
+        grown = xgboost.train(dict(settings), part.learn, rounds)
+        unseen[part.rows] = grown.predict(_bare(codes[part.rows]), output_margin=True)
     gain = _losses(margin, y) - _losses(margin + unseen, y)
     if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(y)):
         return nothing
-    booster = xgboost.train(settings, matrix, rounds)
-    return Forest(booster.save_raw("json").decode(), rounds, unseen, tuple(history))
+    booster = xgboost.train(
+        dict(settings), xgboost.DMatrix(codes, label=y, base_margin=margin), rounds
+    )
+    return Forest(booster.save_raw("json").decode(), rounds, unseen, history)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A fold for XGBoost: what is learned from, what it is tried on, and whose rows those are."""
+
+    learn: xgboost.DMatrix
+    test: xgboost.DMatrix
+    rows: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        codes: FloatArray,
+        y: FloatArray,
+        margin: FloatArray,
+        fold: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    ) -> Self:
+        learn, test = (
+            xgboost.DMatrix(codes[rows], label=y[rows], base_margin=margin[rows]) for rows in fold
+        )
+        return cls(learn, test, fold[1])
+
+
+def _grow(
+    parts: Sequence[_Part], recipe: TreeRecipe, settings: Mapping[str, object]
+) -> tuple[float, ...]:
+    """Log-loss of unseen patients after each round, until it has not fallen for long enough."""
+    boosters = [xgboost.Booster(dict(settings), [part.learn, part.test]) for part in parts]
+    history: list[float] = []
+    while len(history) < recipe.most_rounds and (
+        not history or len(history) - int(np.argmin(history)) <= recipe.patience
+    ):
+        losses = []
+        for booster, part in zip(boosters, parts, strict=True):
+            booster.update(part.learn, len(history))
+            unseen = booster.predict(part.test, output_margin=True)
+            losses.append(_losses(unseen, part.test.get_label()))
+        history.append(float(np.concatenate(losses).mean()))
+    return tuple(history)
 
 
 def _bare(codes: FloatArray) -> xgboost.DMatrix:

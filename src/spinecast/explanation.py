@@ -24,27 +24,24 @@ from scipy.special import expit, ndtri
 from spinecast.assessment import (
     Action,
     Assessment,
-    Caution,
     Contribution,
     Interval,
     ModelIdentity,
     UnknownFactor,
 )
 from spinecast.calibration import secant
+from spinecast.cautions import Doubts, cautions, doubts
+from spinecast.evidence import Modifiable
+from spinecast.factors import Factor
 from spinecast.facts import CohortFacts
-from spinecast.factors import Factor, Modifiable
 from spinecast.model import Model, Rows
 
 FloatArray = npt.NDArray[np.float64]
 
 # A value counts as possible for an unknown factor between these quantiles of what is expected.
 POSSIBLE = (0.05, 0.95)
-# A combination rarer than one in a thousand of the cohort is called unusual.
-UNUSUAL = 0.001
-# A factor is named in that caution when it lies this many SDs from what the others suggest.
-ODD = 2.0
-# Above this share of unknown factors the answer says first of all that it knows little.
-MANY_UNKNOWN = 0.25
+# A contribution below a twentieth of a point on the risk scale is said to hardly move it.
+NEGLIGIBLE = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,7 @@ class Scores:
     log_odds: FloatArray
     literature: FloatArray
     risk_points: FloatArray
+    doubts: Doubts
 
     def __len__(self) -> int:
         """How many patients."""
@@ -98,6 +96,7 @@ class Explainer:
             log_odds=log_odds,
             literature=literature,
             risk_points=log_odds * slope[:, None],
+            doubts=doubts(self.facts, model.population, codes),
         )
 
     def explain(self, scores: Scores, row: int) -> Assessment:
@@ -119,17 +118,16 @@ class Explainer:
             reference_margin=self.model.reference_margin,
             contributions=tuple(self._contributions(scores, row)),
             unknown=tuple(self._unknown(scores, row)),
-            cautions=tuple(self._cautions(scores, row)),
+            cautions=(*self.facts.cautions, *cautions(self.model.registry, scores.doubts, row)),
             actions=tuple(self._actions(scores, row)),
             model=self.identity,
         )
 
     def _method(self) -> str:
         refits = len(self.model.refits)
-        kind = "draws from the published effects' priors" if self.identity.trained_on == "literature" else "bootstrap refits"
         return (
-            f"normal on the log-odds scale; spread of {refits} {kind}, and of the effects of "
-            "unknown factors over the values they may have"
+            f"normal on the log-odds scale; spread of {refits} bootstrap refits, and of the "
+            "effects of unknown factors over the values they may have"
         )
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
@@ -195,7 +193,7 @@ class Explainer:
 
     @staticmethod
     def _unknown_of(scores: Scores, row: int) -> list[int]:
-        return [int(index) for index in np.flatnonzero(np.isnan(scores.rows.given[row]))]
+        return [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
 
     def _if_known(self, scores: Scores, row: int, index: int) -> UnknownFactor:
         """The risk at the least and most risky value an unknown factor may plausibly have."""
@@ -216,54 +214,6 @@ class Explainer:
             factor.name, _assumed(factor, values, chance), float(risks.min()), float(risks.max())
         )
 
-    # --- how far to rely on it ---------------------------------------------------------------
-
-    def _cautions(self, scores: Scores, row: int) -> Iterator[Caution]:
-        yield from self.facts.cautions
-        yield from self._caution_unknown(scores, row)
-        yield from self._caution_outside(scores, row)
-        yield from self._caution_unusual(scores, row)
-
-    def _caution_unknown(self, scores: Scores, row: int) -> Iterator[Caution]:
-        unknown = self._unknown_of(scores, row)
-        factors = self.model.registry.factors
-        if len(unknown) > MANY_UNKNOWN * len(factors):
-            yield Caution(
-                "many_unknown",
-                f"{len(unknown)} of {len(factors)} factors are not known: the interval is wide and "
-                "the estimate leans towards the average patient.",
-                tuple(factors[index].name for index in unknown),
-            )
-
-    def _caution_outside(self, scores: Scores, row: int) -> Iterator[Caution]:
-        codes = scores.rows.given[row]
-        outside = (codes < self.facts.seen_low) | (codes > self.facts.seen_high)
-        outside |= self.facts.rare(codes)
-        named = [self.model.registry.factors[index] for index in np.flatnonzero(outside)]
-        if named:
-            said = "; ".join(f"{f.label.lower()}" for f in named)
-            yield Caution(
-                "outside_cohort",
-                f"The cohort had no or hardly any patients like this in: {said}. Do not rely on "
-                "these contributions.",
-                tuple(factor.name for factor in named),
-            )
-
-    def _caution_unusual(self, scores: Scores, row: int) -> Iterator[Caution]:
-        unusual = self.model.population.unusual(scores.rows.given[row : row + 1])
-        if unusual.tail[0] >= UNUSUAL:
-            return
-        z = np.nan_to_num(unusual.z[0])
-        odd = [int(i) for i in np.argsort(-np.abs(z))[:4] if abs(z[i]) > ODD]
-        named = [self.model.registry.factors[index] for index in odd]
-        said = ", ".join(factor.label.lower() for factor in named) or "several factors together"
-        yield Caution(
-            "unusual",
-            f"This combination is unusual for the cohort, above all in: {said}. Check the entries; "
-            "if they are right, the estimate is less certain than its interval says.",
-            tuple(factor.name for factor in named),
-        )
-
     # --- what can be done --------------------------------------------------------------------
 
     def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
@@ -281,15 +231,15 @@ class Explainer:
 
 
 def _effect(points: float, *, known: bool, reference: bool) -> str:
+    """The direction in words; the number stands beside the sentence, rounded to add up."""
     if reference:
         return "As in the reference patient."
-    size = f"{abs(100 * points):.1f} points"
-    if abs(points) < 5e-4:
+    if abs(points) < NEGLIGIBLE:
         return "Hardly moves the estimate."
-    verb = "Raises" if points > 0 else "Lowers"
+    raises = "raises" if points > 0 else "lowers"
     if not known:
-        return f"What is expected of it {verb.lower()} the estimate by {size}."
-    return f"{verb} the estimate by {size} against the reference patient."
+        return f"What is expected of it {raises} the estimate."
+    return f"{raises.capitalize()} the estimate against the reference patient."
 
 
 def _possible(chance: FloatArray) -> npt.NDArray[np.bool_]:

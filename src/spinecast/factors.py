@@ -1,9 +1,9 @@
 """The registry as records: every factor, its evidence and what derives from it.
 
 A registry is a folder of TOML files (see `src/spinecast/registry/`); `loading` reads it into these
-records and refuses contradictions, so nothing downstream validates again. Every value a factor can take has a *code*: the index of its level
-for factors with levels, the number itself for numbers, NaN for unknown. Everything downstream works
-on codes.
+records and refuses contradictions, so nothing downstream validates again. Every value a factor can
+take has a *code*: the index of its level for factors with levels, the number itself for numbers,
+NaN for unknown. Everything downstream works on codes.
 """
 
 from __future__ import annotations
@@ -15,53 +15,28 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
+
+from spinecast.declared import Declared, Interval, Mark, Names, Numbers, Positive
+from spinecast.endpoint import OutcomeSpec
+from spinecast.evidence import (
+    BaseRate,
+    Effect,
+    Evidence,
+    FoundingDocument,
+    Mechanism,
+    Modifiable,
+    Source,
+    Statement,
+)
+from spinecast.simulation import Simulation
 
 UNKNOWN = math.nan
 
-Mark = Literal["found", "derived", "recalled", "assumption"]
 Kind = Literal["binary", "ordinal", "nominal", "count", "continuous"]
 Direction = Literal["increasing", "decreasing", "none"]
 KnownAt = Literal["referral", "assessment", "planning", "operation", "follow-up"]
 BEFORE_SURGERY: tuple[KnownAt, ...] = ("referral", "assessment", "planning")
-
-
-def _as_text(value: object) -> object:
-    """Level names are text, also where TOML reads `1` as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-LevelName = Annotated[str, BeforeValidator(_as_text)]
-
-
-class Declared(BaseModel):
-    """A frozen table of a TOML file; an unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-Numbers = Annotated[tuple[float, ...], Field(strict=False)]
-Interval = Annotated[tuple[float, float], Field(strict=False)]
-Names = Annotated[tuple[LevelName, ...], Field(strict=False)]
-
-
-class Effect(Declared):
-    """One published number about a factor, as its study printed it.
-
-    `value` is one number, or several in the order the `contrast` names them; None when the study
-    states a direction only (then `finding` says it).
-    """
-
-    contrast: str
-    measure: str
-    value: float | Numbers | None = None
-    interval: Interval | None = None
-    outcome: str = ""
-    population: str = ""
-    finding: str = ""
-    source: str | None = None
-    mark: Mark
-    note: str = ""
 
 
 class Prior(Declared):
@@ -74,10 +49,10 @@ class Prior(Declared):
     between-study heterogeneity it sets the width of the prior.
     """
 
-    levels: dict[str, float] = {}
-    steps: dict[str, float] = {}
+    levels: dict[str, float] = Field(default={})
+    steps: dict[str, float] = Field(default={})
     odds_ratio: float | None = None
-    per: float = 1.0
+    per: Positive = 1.0
     knee: float | None = None
     plausible: Interval | None = None
     derived_from: Names = ()
@@ -94,33 +69,17 @@ class Marginal(Declared):
 
     shares: Numbers = ()
     mean: float | None = None
-    sd: float | None = None
-    given: dict[str, Marginal] = {}
+    sd: Positive | None = None
+    given: dict[str, Marginal] = Field(default={})
     sources: Names = ()
     mark: Mark = "assumption"
 
 
-class Modifiable(Declared):
-    """What can be done about a factor before surgery, and the study behind it."""
-
-    extent: Literal["yes", "partly", "no"]
-    action: str = ""
-    applies_to: Names = ()
-    above: float | None = None
-    evidence: str = ""
-    sources: Names = ()
-    mark: Mark = "found"
-
-
-class Statement(Declared):
-    """What one founding document says of a factor or a mechanism."""
-
-    document: str
-    says: str
-
-
 class Factor(Declared):
-    """One pre-operative factor: what is asked, what may be answered, what is known about it."""
+    """One pre-operative factor: what is asked, what may be answered, what is known about it.
+
+    `mechanisms` is never declared here: a factor leads to the mechanisms that name it as a driver.
+    """
 
     name: str
     domain: str
@@ -128,10 +87,10 @@ class Factor(Declared):
     question: str
     kind: Kind
     levels: Names = ()
-    level_labels: dict[str, str] = {}
+    level_labels: dict[str, str] = Field(default={})
     range: Interval | None = None
     unit: str = ""
-    precision: float = 1.0
+    precision: Positive = 1.0
     reference: str | float
     direction: Direction
     known_at: KnownAt
@@ -145,7 +104,7 @@ class Factor(Declared):
     effects: tuple[Effect, ...] = Field(default=(), strict=False)
     modifiable: Modifiable = Modifiable(extent="no")
     mechanisms: Names = ()
-    codes: dict[str, str] = {}
+    codes: dict[str, str] = Field(default={})
     documents: tuple[Statement, ...] = Field(default=(), strict=False)
 
     @cached_property
@@ -205,104 +164,14 @@ class Factor(Declared):
         return f"{kind} from {self.bounds[0]:g} to {self.bounds[1]:g}{unit}"
 
 
-class Source(Declared):
-    """One paper, as it is cited everywhere."""
-
-    name: str
-    cite: str
-    doi: str = ""
-    pmid: int | None = None
-    pmcid: str = ""
-    url: str = ""
-    identifier: str = ""
-    patients: int | None = None
-    population: str = ""
-    outcome: str = ""
-    note: str = ""
-
-    @property
-    def link(self) -> str:
-        """Where to read it; empty when no identifier was found."""
-        if self.doi:
-            return f"https://doi.org/{self.doi}"
-        if self.pmid:
-            return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
-        if self.pmcid:
-            return f"https://pmc.ncbi.nlm.nih.gov/articles/{self.pmcid}/"
-        return self.url
-
-
-class Driver(Declared):
-    """A published number that ties a pre-operative factor to a mechanism."""
-
-    factor: str
-    finding: str
-    sources: Names = ()
-    mark: Mark
-
-
-class Mechanism(Declared):
-    """Something that happens during or after surgery and leaves the patient in pain."""
-
-    name: str
-    label: str
-    phrase: str
-    phase: Literal["before", "during", "after"]
-    timing: str = ""
-    within_horizon: bool = True
-    incidence: str = ""
-    drivers: tuple[Driver, ...] = Field(default=(), strict=False)
-    sources: Names = ()
-    caution: str = ""
-    documents: tuple[Statement, ...] = Field(default=(), strict=False)
-
-
-class Cause(Declared):
-    """A cause of failure a founding document names, and where it lives in this registry."""
-
-    cause: str
-    when: Literal["before", "during", "after"]
-    factors: Names = ()
-    mechanisms: Names = ()
-    note: str = ""
-
-
-class FoundingDocument(Declared):
-    """One of the five texts the project was founded on, and every cause it names."""
-
-    name: str
-    title: str
-    note: str = ""
-    causes: tuple[Cause, ...] = Field(strict=False)
-
-
 class Correlation(Declared):
     """How two factors go together among candidates, as a correlation of normal scores."""
 
     pair: Annotated[tuple[str, str], Field(strict=False)]
-    value: float
+    value: Annotated[float, Field(gt=-1, lt=1)]
     rests_on: str = ""
     sources: Names = ()
     mark: Mark
-
-
-class Evidence(Declared):
-    """How wide a prior is where the studies do not say."""
-
-    heterogeneity: float
-    standard_error: float
-    no_evidence_sd: float
-    note: str = ""
-
-
-class BaseRate(Declared):
-    """How often the outcome occurs, before any patient was seen."""
-
-    value: float
-    interval: Interval
-    sources: Names = ()
-    mark: Mark
-    note: str = ""
 
 
 class Exclusion(Declared):
@@ -320,76 +189,6 @@ class Impossible(Declared):
     rule: str
     says: str
     remedy: str
-
-
-class OutcomeColumn(Declared):
-    """A column of follow-up data that an outcome definition reads."""
-
-    name: str
-    label: str
-    kind: Literal["number", "yes_no", "date"]
-    range: Interval | None = None
-    unit: str = ""
-
-
-class Definition(Declared):
-    """A named, executable definition of failure: a rule over follow-up columns and factors."""
-
-    title: str
-    failure: str
-    rationale: str = ""
-    published: str = ""
-    sources: Names = ()
-    mark: Mark = "found"
-
-
-class OutcomeSpec(Declared):
-    """What counts as failure, when it is judged, and which columns it is read from."""
-
-    default: str
-    horizon: str
-    window_months: Interval | None = None
-    columns: tuple[OutcomeColumn, ...] = Field(strict=False)
-    quantities: dict[str, str] = {}
-    definitions: dict[str, Definition]
-
-
-class Departure(Declared):
-    """Where the simulated truth leaves the additive model: an odds ratio where a rule holds."""
-
-    rule: str
-    odds_ratio: float
-    rationale: str = ""
-    mark: Mark = "assumption"
-
-
-class FollowUp(Declared):
-    """How a follow-up column is simulated for patients who do well and who do not.
-
-    Numbers keep a share of their `baseline` factor, drawn from a normal (mean, sd); yes/no columns
-    have a chance. Values are redrawn until the outcome's definition agrees with the drawn outcome.
-    """
-
-    column: str
-    baseline: str = ""
-    success: Numbers
-    failure: Numbers
-
-
-class Simulation(Declared):
-    """What a simulated cohort looks like beyond the factors themselves."""
-
-    attenuation: float = 1.0
-    departures: tuple[Departure, ...] = Field(default=(), strict=False)
-    sites: int = 4
-    site_sd: float = 0.0
-    missing: float = 0.0
-    missing_share: dict[str, float] = {}
-    lost: float = 0.0
-    lost_more: tuple[Departure, ...] = Field(default=(), strict=False)
-    followup: tuple[FollowUp, ...] = Field(default=(), strict=False)
-    first_index_date: str = "2019-01-01"
-    last_index_date: str = "2023-12-31"
 
 
 class Registry(Declared):
@@ -427,6 +226,11 @@ class Registry(Declared):
     def names(self) -> tuple[str, ...]:
         """The factors' names, in the registry's order: the order of every row of codes."""
         return tuple(factor.name for factor in self.factors)
+
+    @cached_property
+    def levels(self) -> Mapping[str, Mapping[str, float]]:
+        """The names a rule about a patient may use, with the codes of their levels."""
+        return MappingProxyType({factor.name: factor.level_codes for factor in self.factors})
 
     @cached_property
     def source_named(self) -> Mapping[str, Source]:

@@ -6,7 +6,9 @@ when a value is outside it, and whether the cohort agrees with the literature. N
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 # Fewer patients than this at a level, and the cohort says nothing of it. Ten is the customary
 # smallest cell a register publishes; half of it still estimates nothing.
 FEW = 5
+# Fewer events than this, and neither the model nor its validation is settled: Collins et al. 2016,
+# Stat Med 35:214, doi 10.1002/sim.6787, want at least 100 and better 200.
+SETTLED = 100
 # Prior SD of the cohort-only estimates: so wide that patients decide, yet finite for a level all
 # of whose patients failed.
 WIDE = 2.0
@@ -82,14 +87,18 @@ class CohortFacts:
         """The share of the cohort's patients at lower risk, 0 to 100."""
         return np.interp(risk, self.risk_quantiles, np.linspace(0, 100, len(self.risk_quantiles)))
 
-    def rare(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
-        """Which levels of one patient (F,) the cohort had hardly any patients of."""
-        return np.array(
-            [
-                bool(seen) and not np.isnan(code) and seen[int(code)] < FEW
-                for seen, code in zip(self.counts, codes, strict=True)
-            ]
-        )
+    def unseen(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which values of patients (n, F) the cohort had none, or hardly any, of."""
+        outside = (codes < self.seen_low) | (codes > self.seen_high)
+        for index, rare in self._rare.items():
+            column = codes[:, index]
+            outside[:, index] = rare[np.nan_to_num(column).astype(np.intp)] & ~np.isnan(column)
+        return outside
+
+    @cached_property
+    def _rare(self) -> Mapping[int, npt.NDArray[np.bool_]]:
+        """For every factor with levels, which of them the cohort had hardly any patients of."""
+        return {index: np.array(seen) < FEW for index, seen in enumerate(self.counts) if seen}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for the model folder."""
@@ -132,7 +141,7 @@ def gather(
     risk: FloatArray,
     trained_on: TrainedOn,
 ) -> CohortFacts:
-    """The facts of a cohort: its codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
+    """The facts of a cohort: codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
     seen = [np.nan_to_num(column[~np.isnan(column)]) for column in codes.T]
     counts = tuple(
         ()
@@ -162,8 +171,35 @@ def gather(
         seen_high=highs,
         counts=counts,
         agreement=agreements(encoding, columns, y),
-        cautions=(),
+        cautions=tuple(standing_cautions(trained_on, int(y.sum()))),
     )
+
+
+def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:
+    """What has to be said of every answer of a model, whoever the patient is."""
+    match trained_on:
+        case "simulated":
+            yield Caution(
+                "simulated",
+                "This model was trained on simulated patients. It shows what the program does; it "
+                "has seen no real patient and must not be used for one.",
+            )
+        case "literature":
+            yield Caution(
+                "literature",
+                "This model is the published evidence alone: no patient has been used to fit it.",
+            )
+        case "patients":
+            yield Caution(
+                "not_validated",
+                "This model has been judged only on the hospital's own patients whom it was fitted "
+                "to, by cross-validation: not on later patients, nor in another hospital.",
+            )
+    if trained_on != "literature" and events < SETTLED:
+        yield Caution(
+            "few_events",
+            f"Only {events} patients with the outcome stand behind this model: exploratory.",
+        )
 
 
 def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[Verdict, ...]:
@@ -176,9 +212,7 @@ def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[
     size = len(encoding)
     wide = Belief(np.zeros(size), np.full(size, WIDE), np.zeros(size), np.zeros(size))
     design = with_intercept(columns)
-    alone = posterior.fit(
-        lambda theta: posterior.sums(design, y, theta), wide.without_bounds()
-    )
+    alone = posterior.fit(lambda theta: posterior.sums(design, y, theta), wide.without_bounds())
     covariance: FloatArray = np.asarray(np.linalg.inv(alone.curvature)[1:, 1:], dtype=float)
     return tuple(
         _verdict(encoding.published[part], alone.beta[part], covariance[part, part])

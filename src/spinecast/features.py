@@ -24,7 +24,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.factors import Evidence, Factor, Marginal, Prior, Registry
+from spinecast.evidence import Evidence
+from spinecast.factors import Factor, Marginal, Prior, Registry
 
 FloatArray = npt.NDArray[np.float64]
 Form = Literal["at least", "equals", "between"]

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecast.answers import INDEX_DATE
-from spinecast.factors import FollowUp, OutcomeColumn, OutcomeSpec, Registry
+from spinecast.endpoint import OutcomeColumn, OutcomeSpec
+from spinecast.factors import Registry
 from spinecast.logistic import expit
 from spinecast.outcome import DAYS_A_MONTH, derive
+from spinecast.simulation import FollowUp
 from spinecast.truth import intercept_for, shifts, shifts_of
 
 FloatArray = npt.NDArray[np.float64]

@@ -115,7 +115,7 @@ class Model:
         different factors are taken as independent given what is known.
         """
         variance = self._unknown_variance(rows)
-        if len(self.refits):
+        if len(self.refits) > 1:
             margins = rows.columns @ self.refits.beta.T + self.refits.intercept
             if len(self.trees):
                 margins += np.outer(self.trees.margin(rows.codes), self.refits.tree_share)

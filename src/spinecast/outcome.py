@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinecast.answers import INDEX_DATE
+from spinecast.endpoint import Definition, OutcomeSpec
 from spinecast.errors import Problem, UsageRefused
-from spinecast.factors import Definition, OutcomeSpec, Registry
+from spinecast.factors import Registry
 from spinecast.logic import YES_NO, FloatArray
 from spinecast.rules import Rule, parse
 
@@ -96,6 +97,14 @@ def compare_definitions(
     """How many patients would have failed by each definition, on the same follow-up."""
     judged = _judged(registry, columns, registry.outcome.definitions)
     return tuple(_count(registry.outcome.definitions[name], judged[name]) for name in judged)
+
+
+def in_words(registry: Registry, definition: str) -> str:
+    """What a patient has who failed by a definition, to end a sentence with."""
+    if definition == registry.outcome.default:
+        return f"{registry.condition} {registry.horizon}"
+    title = _definition(registry.outcome, definition).title
+    return f"{title[:1].lower()}{title[1:]} {registry.horizon}"
 
 
 def _definition(spec: OutcomeSpec, name: str) -> Definition:

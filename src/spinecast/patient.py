@@ -21,6 +21,8 @@ from spinecast.logic import FloatArray
 from spinecast.rules import Rule, parse
 
 PATIENT_ID, SITE = "patient_id", "site"
+# How the ids of simulated patients begin.
+SIMULATED = "simulated-"
 FREE_TEXT = (PATIENT_ID, SITE)
 
 

@@ -120,6 +120,8 @@ def fit(
         step = box_minimum(now.curvature, now.gradient, lower - theta, upper - theta)
         fall = -float(now.gradient @ step)
         if fall <= TOLERANCE * (1.0 + abs(now.loss)):
+            # The last step is too small to be doubted, and it squares the error that is left.
+            theta = np.clip(theta + step, lower, upper)
             return Posterior(float(theta[0]), theta[1:], now.curvature, converged=True)
         size = 1.0
         then = objective(theta + step)

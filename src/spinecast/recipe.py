@@ -1,4 +1,4 @@
-"""How a model is built, as a file: `experiments/*.toml` holds every choice and its decision rule."""
+"""How a model is built, as a file: `experiments/*.toml` holds every choice and its rule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from spinecast.declared import Declared, Names, NotNegative, Positive, schema_problems
 from spinecast.errors import Problem, UsageRefused
-from spinecast.factors import Declared, Names, Numbers
-from spinecast.loading import schema_problems
 
 
 class EvidenceRecipe(Declared):
@@ -20,8 +19,8 @@ class EvidenceRecipe(Declared):
     multiply the widths of the priors.
     """
 
-    weights: Numbers = (0.0, 0.5, 1.0)
-    scales: Numbers = (0.5, 1.0, 2.0)
+    weights: Annotated[tuple[NotNegative, ...], Field(strict=False, min_length=1)] = (0.0, 0.5, 1.0)
+    scales: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (0.5, 1.0, 2.0)
 
 
 class TreeRecipe(Declared):
@@ -89,8 +88,10 @@ def read_recipe(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(table)
     except FileNotFoundError:
-        problem = Problem(str(path), "no such file", "a TOML file", "See experiments/ for examples.")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        problem = Problem(
+            str(path), "no such file", "a TOML file", "See experiments/ for examples."
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         problem = Problem(str(path), str(error), "a TOML file in UTF-8")
     except ValidationError as error:
         raise UsageRefused(

@@ -41,6 +41,13 @@ class Rejected:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def by_row(self) -> dict[int, tuple[Fault, ...]]:
+        """Every rejected row with its faults."""
+        faults: dict[int, list[Fault]] = {}
+        for row, fault in zip(self.reason_rows.tolist(), self.reason_faults.tolist(), strict=True):
+            faults.setdefault(row, []).append(self.faults[fault])
+        return {row: tuple(found) for row, found in faults.items()}
+
     def to_frame(self) -> pd.DataFrame:
         """One line per reason: row, column, rule, given, allowed, remedy."""
         words = {

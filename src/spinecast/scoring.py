@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from spinecast.answers import Fault
 from spinecast.assessment import Assessment, Reason
@@ -19,6 +20,8 @@ from spinecast.bundle import Bundle, read_bundle
 from spinecast.explanation import Explainer
 from spinecast.factors import Registry
 from spinecast.patient import PATIENT_ID, Reader, reader_for
+
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,16 @@ class Scorer:
             The record; refused, with every reason, when an answer is impossible, a name is not
             known or the patient is out of scope.
         """
-        codes, faults = self._reader.read(answers)
-        named = answers.get(PATIENT_ID) if isinstance(answers, Mapping) else None
-        patient_id = "" if named is None else str(named)
+        codes, faults = self.read(answers)
+        patient_id = name_of(answers)
         if faults:
             return self.refuse(faults, patient_id)
         scored = self.explainer.explain(self.explainer.score(codes[np.newaxis]), 0)
-        return replace(scored, patient_id=patient_id) if patient_id else scored
+        return replace(scored, patient_id=patient_id)
+
+    def read(self, answers: Mapping[str, object]) -> tuple[FloatArray, tuple[Fault, ...]]:
+        """One patient's answers as a row of codes (F,), and everything that is wrong with them."""
+        return self._reader.read(answers)
 
     def refuse(self, faults: tuple[Fault, ...], patient_id: str = "") -> Assessment:
         """The record of a patient who cannot be scored."""
@@ -83,3 +89,9 @@ class Scorer:
         for fault in faults:
             factor = fault.column if fault.column in self.registry.by_name else ""
             yield Reason(fault.rule, factor, str(fault.problem()))
+
+
+def name_of(answers: object) -> str:
+    """The patient's id among the answers, "" when there is none."""
+    named = answers.get(PATIENT_ID) if isinstance(answers, Mapping) else None
+    return "" if named is None else str(named)

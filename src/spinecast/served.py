@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spinecast.answers import as_text
 from spinecast.bundle import read_bundle
 from spinecast.checking import check_across, codes, nothing_known
 from spinecast.explanation import Explainer
@@ -102,13 +103,27 @@ def _read(explainer: Explainer, table: pd.DataFrame) -> tuple[FloatArray, Findin
     reader = reader_for(explainer.model.registry)
     findings = Findings(np.arange(len(table)))
     columns = {
-        name: codes(table[name], field, findings)
+        name: codes(_typed(table[name]), field, findings)
         if name in reader.asked and name in table
         else nothing_known(table)
         for name, field in reader.fields.items()
     }
     check_across(reader, columns, findings)
     return np.column_stack([columns[name] for name in reader.registry.names]), findings
+
+
+def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Cells of any kind as a person would have typed them: a list is a wrong answer of its row."""
+    if column.dtype != object:
+        return column
+    cells = [cell if _is_missing(cell) else as_text(cell) for cell in column]
+    return pd.Series(cells, index=column.index, dtype=object)
+
+
+def _is_missing(cell: object) -> bool:
+    if isinstance(cell, (float, np.floating)):
+        return bool(np.isnan(cell))
+    return cell is None or cell is pd.NA or cell is pd.NaT
 
 
 def _reasons(findings: Findings, rows: int) -> npt.NDArray[np.object_]:

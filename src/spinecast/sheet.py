@@ -75,6 +75,12 @@ class Ask:
     could_be: str
     expected: str
 
+    @property
+    def words(self) -> str:
+        """All of it in a line, after the label."""
+        known = f"not known. If it were, {self.could_be}."
+        return f"{known} Expected meanwhile: {self.expected}." if self.expected else known
+
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
@@ -92,6 +98,11 @@ class Refusal:
     about: str
     message: str
 
+    @property
+    def words(self) -> str:
+        """The reason, with what it is about before it."""
+        return f"{self.about}: {self.message}" if self.about else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -104,20 +115,19 @@ class Sheet:
     patient: str
     banner: str
     model: str
+    answer: str
     headline: str = ""
     risk: str = ""
     interval: str = ""
-    past: str = ""
     measures: tuple[Measure, ...] = ()
-    first: str = ""
+    past: str = ""
+    rely: tuple[str, ...] = ()
     bars: tuple[Bar, ...] = ()
+    lowering: str = ""
     association: str = ""
     whys: tuple[Why, ...] = ()
-    higher: tuple[str, ...] = ()
-    lower: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
     also_unknown: str = ""
-    rely: tuple[str, ...] = ()
     actions: tuple[ToDo, ...] = ()
     actions_note: str = ""
     sources: tuple[str, ...] = ()
@@ -130,10 +140,33 @@ class Sheet:
         return bool(self.remedy)
 
     @property
+    def row(self) -> tuple[str, str, str, str]:
+        """A patient among several: who, risk of 100, interval, and the largest reason."""
+        if self.is_refused:
+            return self.patient, "refused", "", "for the reasons below"
+        return self.patient, self.risk, self.interval, self.whys[0].words if self.whys else ""
+
+    @property
     def span(self) -> tuple[int, int]:
         """The lowest and highest tenths any bar of the reasons reaches; 0 is always in it."""
         ends = [end for bar in self.bars for end in (bar.start, bar.end)]
         return min([0, *ends]), max([50, *ends])
+
+
+def cited(numbers: Sequence[int]) -> str:
+    """Where to look in the list of sources, with neighbours drawn together.
+
+    >>> cited([1]), cited([2, 3, 4, 7])
+    (' [1]', ' [2 to 4, 7]')
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f" [{', '.join(said)}]" if said else ""
 
 
 # --- numbers -----------------------------------------------------------------------------------

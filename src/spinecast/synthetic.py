@@ -23,7 +23,7 @@ from spinecast.cohort import Cohort
 from spinecast.factors import Registry
 from spinecast.followup import draw_followup, who_is_lost
 from spinecast.metrics import best_auroc
-from spinecast.patient import PATIENT_ID, SITE
+from spinecast.patient import PATIENT_ID, SIMULATED, SITE
 from spinecast.population import Population
 from spinecast.rules import parse
 from spinecast.truth import Truth, draw_truth
@@ -75,8 +75,8 @@ class SimulatedCohort:
 
     @property
     def patient_id(self) -> npt.NDArray[np.object_]:
-        """P000001 and so on, (n,)."""
-        return np.array([f"P{number:06d}" for number in range(1, len(self) + 1)], dtype=object)
+        """simulated-000001 and so on, (n,): nobody can take them for real ones."""
+        return np.array([f"{SIMULATED}{number:06d}" for number in range(1, len(self) + 1)], dtype=object)
 
     @property
     def site_name(self) -> npt.NDArray[np.object_]:

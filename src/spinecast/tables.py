@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from pyarrow import ArrowException, compute, parquet
 from pyarrow import csv as arrow_csv
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.files import reason, whole_file
 
 ENDINGS = (".csv", ".parquet")
 SHOWN = 20
@@ -64,18 +64,11 @@ def write_table(table: pd.DataFrame, path: Path | str) -> None:
     """Write a table as CSV or Parquet by its ending; the file appears whole or not at all."""
     path = Path(path)
     ending = _ending(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as unfinished:
         if ending == ".csv":
             _write_csv(table, unfinished)
         else:
             table.to_parquet(unfinished, index=False)
-        unfinished.replace(path)
-    except OSError as error:
-        problem = Problem(str(path), _reason(error), "the folder must exist and be writable")
-        raise UsageRefused("The file cannot be written", [problem]) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def file_fingerprint(path: Path | str) -> str:
@@ -99,12 +92,8 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        problem = Problem(str(path), _reason(error), "a file that can be read is needed")
+        problem = Problem(str(path), reason(error), "a file that can be read is needed")
         raise UsageRefused("The file cannot be read", [problem]) from None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or "it cannot be opened").lower()
 
 
 def _refuse(path: Path, given: str, allowed: str, remedy: str = "") -> NoReturn:

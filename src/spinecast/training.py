@@ -6,8 +6,7 @@ Nothing is written here: `bundle` and `tracking` keep what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,27 +15,28 @@ import numpy as np
 import numpy.typing as npt
 import shap
 import xgboost
+from threadpoolctl import threadpool_limits
 
-from spinecast.assessment import Caution, TrainedOn
+from spinecast.assessment import TrainedOn
 from spinecast.baselines import BASELINES
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.estimator import Choices, EvidenceInformedClassifier
 from spinecast.evaluation import Comparison, Performance, compare, evaluate
-from spinecast.facts import CohortFacts, gather
 from spinecast.factors import Registry
+from spinecast.facts import CohortFacts, gather
 from spinecast.model import Model, reference_row
+from spinecast.progress import Progress, silent
 from spinecast.recipe import Recipe
 from spinecast.resampling import folds
 
 FloatArray = npt.NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 OURS = "spinecast"
 # Fewer events (or non-events) cannot be split into folds that each hold some.
 FEWEST_EVENTS = 10
 # Largest difference tolerated between our folded trees and shap's own answer (32-bit arithmetic).
 AGREEMENT = 1e-5
-"""Rows on which every training run proves its explanations against shap."""
+# Rows on which every training run proves its explanations against shap.
 PROOF_ROWS = 200
 
 
@@ -67,9 +67,9 @@ def train(
     *,
     trained_on: TrainedOn,
     outcome: str,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> TrainingResult:
-    """Fit the model on all patients and judge it, beside its baselines, on patients it had not seen.
+    """Fit the model on all patients; judge it, beside its baselines, on patients it had not seen.
 
     Args:
         registry: the factors and their evidence.
@@ -88,14 +88,27 @@ def train(
     codes, y = codes[known], y[known]
     _refuse_too_few(y)
     methods = _methods(registry, recipe)
+    # These matrices are small: BLAS threads cost forty times what they save.
+    with threadpool_limits(1, user_api="blas"):
+        return _train(registry, methods, codes, y, recipe, trained_on, outcome, progress)
+
+
+def _train(
+    registry: Registry,
+    methods: Mapping[str, Callable[[], Any]],
+    codes: FloatArray,
+    y: FloatArray,
+    recipe: Recipe,
+    trained_on: TrainedOn,
+    outcome: str,
+    progress: Progress,
+) -> TrainingResult:
     unseen = _unseen(methods, codes, y, recipe, progress)
     progress("fitting on all patients", 0, 1)
     ours = EvidenceInformedClassifier(registry, recipe).fit(codes, y)
     prove_explanations(ours.model_, ours.booster_, codes)
     rows = ours.model_.rows(codes)
-    facts = gather(
-        registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS], trained_on
-    )
+    facts = gather(registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS], trained_on)
     progress("fitting on all patients", 1, 1)
     performance = {name: evaluate(y, risk, seed=recipe.seed) for name, risk in unseen.items()}
     return TrainingResult(
@@ -139,7 +152,9 @@ def _methods(registry: Registry, recipe: Recipe) -> dict[str, Callable[[], Any]]
             ],
         )
     ours = {OURS: partial(EvidenceInformedClassifier, registry, recipe)}
-    return ours | {name: partial(BASELINES[name], registry, recipe.seed) for name in recipe.baselines}
+    return ours | {
+        name: partial(BASELINES[name], registry, recipe.seed) for name in recipe.baselines
+    }
 
 
 def _unseen(
@@ -149,25 +164,18 @@ def _unseen(
     recipe: Recipe,
     progress: Progress,
 ) -> dict[str, FloatArray]:
-    """Each method's risk of each patient from fits that had not seen them, mean over repeats.
-
-    Folds run side by side in threads: the work is in native code, which lets go of Python's lock.
-    """
+    """Each method's risk of each patient from fits that had not seen them, mean over repeats."""
     resampling = recipe.resampling
     split = list(
         folds(y, repeats=resampling.outer_repeats, splits=resampling.outer_folds, seed=recipe.seed)
     )
-    tasks = [(name, learn, test) for learn, test in split for name in methods]
     risks = {name: np.zeros(len(y)) for name in methods}
-
-    def run(task: tuple[str, Any, Any]) -> tuple[str, Any, FloatArray]:
-        name, learn, test = task
-        return name, test, methods[name]().fit(codes[learn], y[learn]).predict_proba(codes[test])[:, 1]
-
-    with ThreadPoolExecutor(2) as pool:
-        for done, (name, test, risk) in enumerate(pool.map(run, tasks), start=1):
-            risks[name][test] += risk / resampling.outer_repeats
-            progress("cross-validating our model and its baselines", done, len(tasks))
+    for done, (learn, test) in enumerate(split):
+        progress("cross-validating", done, len(split))
+        for name, make in methods.items():
+            fitted = make().fit(codes[learn], y[learn])
+            risks[name][test] += fitted.predict_proba(codes[test])[:, 1] / resampling.outer_repeats
+    progress("cross-validating", len(split), len(split))
     return risks
 
 

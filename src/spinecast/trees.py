@@ -110,7 +110,7 @@ def _descend(
 ) -> Iterator[Leaf]:
     left, right = tree["left_children"][node], tree["right_children"][node]
     if left == -1:
-        yield Leaf(dict(box), tree["base_weights"][node])
+        yield Leaf(dict(box), tree["split_conditions"][node])
         return
     factor, cut = tree["split_indices"][node], tree["split_conditions"][node]
     low, high = box.get(factor, (-math.inf, math.inf))

@@ -15,10 +15,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.factors import Departure, Factor, Prior, Registry
+from spinecast.factors import Factor, Prior, Registry
 from spinecast.logistic import expit
 from spinecast.population import Population
 from spinecast.rules import Rule, parse
+from spinecast.simulation import Departure
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -1,0 +1,145 @@
+"""What the command line says: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from spinecast.batch import Patients
+    from spinecast.cohort import CheckedCohort
+    from spinecast.evaluation import Estimate, Performance
+    from spinecast.labelled import LabelledCohort
+    from spinecast.outcome import DefinitionCount, Labels
+
+# Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
+SHOWN = 20
+MEASURED = ("auroc", "log_loss", "calibration_intercept", "calibration_slope", "observed_expected")
+
+
+@dataclass
+class Teller:
+    """Tells how far long work is: a line rewritten on a terminal, a line per tenth elsewhere."""
+
+    last: tuple[str, int] = ("", -1)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Say it, if there is something new to say."""
+        tenth = 10 * done // max(total, 1)
+        if (stage, tenth) == self.last:
+            return
+        self.last = (stage, tenth)
+        window = sys.stderr.isatty()
+        line = f"{stage} {done:,}/{total:,}"
+        click.echo(f"\r{line:<60}" if window else line, err=True, nl=not window or done == total)
+
+
+def note(text: str = "") -> None:
+    """Something beside the result."""
+    click.echo(text, err=True)
+
+
+def checked(found: CheckedCohort) -> Iterable[str]:
+    """What became of a cohort file, line by line."""
+    yield (
+        f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
+        f"{len(found.rejected):,} rejected."
+    )
+    if found.rejected.counts:
+        yield ""
+        yield "Rejected rows by rule (a row may break several):"
+        yield from table([[f"{rows:,}", rule] for rule, rows in found.rejected.counts.items()])
+        yield ""
+        yield from (f"  - {problem}" for problem in found.rejected.problems(SHOWN))
+    yield from _ignored(found.ignored_columns, found.suggestions)
+    if found.absent_columns:
+        yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
+
+
+def unknown(found: CheckedCohort) -> Iterable[str]:
+    """How much is not known, factor by factor, the worst first."""
+    shares = sorted(found.unknown_share.items(), key=lambda pair: -pair[1])
+    partly = [[f"{share:.0%}", name] for name, share in shares if share > 0]
+    if partly:
+        yield ""
+        yield "Unknown among the accepted:"
+        yield from table(partly)
+
+
+def followed(labels: Labels, patients: int) -> str:
+    """How many patients' outcome is known, and how many failed."""
+    share = f" ({labels.failures / labels.known:.1%})" if labels.known else ""
+    outside = (
+        f"; {labels.outside_window:,} seen outside the window" if labels.outside_window else ""
+    )
+    return (
+        f"Outcome {labels.definition}: known for {labels.known:,} of {patients:,} patients, "
+        f"{labels.failures:,} failed{share}{outside}."
+    )
+
+
+def labelled(found: LabelledCohort) -> Iterable[str]:
+    """What became of a cohort file, and how many patients' outcome is known."""
+    yield from checked(found.checked)
+    yield followed(found.labels, len(found.cohort))
+
+
+def unused(patients: Patients) -> Iterable[str]:
+    """Columns of a file of patients that were not used."""
+    yield from _ignored(patients.ignored, patients.suggestions)
+
+
+def _ignored(names: Iterable[str], suggestions: Mapping[str, str]) -> Iterable[str]:
+    for name in names:
+        hint = f"; did you mean {suggestions[name]!r}?" if name in suggestions else ""
+        yield f"Column {name[:40]!r} is not in the registry and was not used{hint}"
+
+
+def definitions(counts: Sequence[DefinitionCount]) -> Iterable[str]:
+    """How many would have failed by each definition of the outcome."""
+    yield ""
+    yield "Failures by each definition of the outcome, where the follow-up tells:"
+    yield from table(
+        [
+            [f"{c.failures:,} of {c.known:,}", f"{c.share:.0%}", c.name, c.title]
+            for c in counts
+            if c.share is not None
+        ]
+    )
+
+
+def performances(told: Mapping[str, Performance]) -> Iterable[str]:
+    """How good some models are on the same patients, one line each."""
+    first = next(iter(told.values()))
+    heads = [estimate.label for estimate in first.estimates if estimate.measure in MEASURED]
+    lines = [
+        [name, *(_interval(e) for e in performance.estimates if e.measure in MEASURED)]
+        for name, performance in told.items()
+    ]
+    yield from table([["", *heads], *lines])
+    yield (
+        f"  {first.patients:,} patients, {first.events:,} failed; "
+        f"{first.level:.0%} bootstrap intervals in brackets."
+    )
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "-"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def table(lines: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Cells in columns, as wide as they must be; numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if cell[:1].isdigit() or cell[:1] == "-" else cell.ljust(width)
+            for cell, width in zip(line, widths, strict=True)
+        ]
+        yield ("  " + "  ".join(cells)).rstrip()

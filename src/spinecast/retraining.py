@@ -1,0 +1,96 @@
+"""The researcher's journey: a cohort and a recipe in; a model folder and an MLflow run out.
+
+The model is trained and judged, its folder written, the run recorded. A kill at any moment leaves
+no half-written model; the journey is simply begun again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spinecast import tracking
+from spinecast.bundle import refuse_existing, write_bundle
+from spinecast.labelled import DataFacts, LabelledCohort
+from spinecast.progress import Progress, silent
+from spinecast.recipe import Recipe
+from spinecast.training import TrainingResult, train
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A training, the id of the model in its folder, and its run in MLflow."""
+
+    result: TrainingResult
+    model_id: str
+    run_id: str
+
+
+def retrain(
+    labelled: LabelledCohort,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    experiment: str,
+    replace: bool = False,
+    home: Path = tracking.HOME,
+    progress: Progress = silent,
+) -> Retrained:
+    """Train a model on a cohort, write its folder and record the run.
+
+    Args:
+        labelled: the patients and their outcomes.
+        recipe: the experiment.
+        folder: where the model goes.
+        experiment: under which name MLflow gathers the runs.
+        replace: whether a model already there gives way.
+        home: the folder of MLflow's runs.
+        progress: told what is being done and how far it is.
+
+    Raises:
+        UsageRefused: the folder exists, or one of the two cannot be written to.
+        DataRefused: too few patients to learn from.
+    """
+    # What can be refused is refused before the long work, not after it.
+    refuse_existing(folder, replace=replace)
+    progress("opening MLflow", 0, 1)
+    tracking.set_up(home)
+    cohort = labelled.cohort
+    result = train(
+        cohort.registry,
+        cohort.codes,
+        labelled.labels.failed,
+        recipe,
+        trained_on="simulated" if cohort.has_simulated else "patients",
+        outcome=labelled.labels.definition,
+        progress=progress,
+    )
+    model_id = write_bundle(
+        folder,
+        result.model,
+        result.facts,
+        result.booster,
+        _story(result, labelled.facts),
+        replace=replace,
+    )
+    progress("recording the run", 0, 1)
+    run = tracking.record(
+        result, folder, experiment_name=experiment, data=labelled.facts, home=home
+    )
+    progress("recording the run", 1, 1)
+    return Retrained(result, model_id, run.run_id)
+
+
+def _story(result: TrainingResult, data: DataFacts) -> dict[str, Any]:
+    """How the model was made and how it did, for its folder."""
+    return {
+        "outcome": result.outcome,
+        "data": asdict(data),
+        "recipe": result.recipe.model_dump(mode="json"),
+        "choices": asdict(result.choices),
+        "performance": {
+            name: {e.measure: [e.value, e.low, e.high] for e in performance.estimates}
+            for name, performance in result.performance.items()
+        },
+    }

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -210,6 +211,15 @@ def test_without_rounds_there_are_no_trees(small):
     assert small.booster_ is None
     assert len(small.model_.trees) == 0
     assert len(small.model_.refits) == 0
+
+
+def test_the_trees_are_those_of_the_booster_stretched_by_the_recalibration(tiny, boosted):
+    codes, model = together(tiny, 100, 4)[0], boosted.model_
+    booster = xgboost.Booster(model_file=bytearray(boosted.booster_, "utf-8"))
+    theirs = booster.predict(xgboost.DMatrix(codes), output_margin=True)
+    slope = model.recalibration.slope
+    assert abs(slope - 1) > 1e-3
+    np.testing.assert_allclose(model.trees.margin(codes), slope * theirs, rtol=0, atol=1e-5)
 
 
 def test_trees_that_do_not_help_are_not_kept(tiny):

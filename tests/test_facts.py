@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.facts import FEW, SETTLED, WIDE, CohortFacts, Verdict, agreements, gather
 from spinecast.factors import Prior
+from spinecast.facts import FEW, SETTLED, WIDE, CohortFacts, Verdict, agreements, gather
 from spinecast.features import Encoding
 from spinecast.loading import load_registry
 from spinecast.logistic import expit
-from spinecast.model import complete
 from spinecast.population import Population
 from spinecast.posterior import Belief, fit, sums, with_intercept
+from spinecast.preparation import Preparation
 
 # What these tests let the literature say of the tiny registry's factors; of the lesion, nothing.
 PUBLISHED = {
@@ -36,7 +36,7 @@ def told():
 
 @cache
 def cohort(patients, times, seed=0, missing=0.0):
-    """Patients whose log-odds are `times` the published ones: codes, completed columns, outcomes."""
+    """Codes, completed columns, outcomes and risks; true effects are `times` the published."""
     registry = told()
     encoding = Encoding.from_registry(registry)
     population = Population.from_registry(registry)
@@ -45,7 +45,7 @@ def cohort(patients, times, seed=0, missing=0.0):
     margin = encoding.encode(codes) @ encoding.published * times - 1
     y = (random.random(patients) < expit(margin)) * 1.0
     codes[random.random(codes.shape) < missing] = np.nan
-    columns = complete(population, encoding, codes).columns
+    columns = Preparation(population, encoding).rows(codes).columns
     return codes, columns, y, expit(margin)
 
 
@@ -72,11 +72,12 @@ def test_a_higher_risk_is_never_a_lower_centile(risks):
 
 
 def test_centiles_are_shares_of_the_cohort():
-    facts, risk = facts_of(), cohort(400, 1.0, missing=0.1)[3]
-    for centile in (5, 50, 90):
-        at = np.quantile(risk, centile / 100)
-        assert facts.centile(np.array([at]))[0] == pytest.approx(centile, abs=1)
-        assert np.mean(risk < at) == pytest.approx(centile / 100, abs=0.01)
+    codes, columns, y, _ = cohort(400, 1.0)
+    risk = np.random.default_rng(0).beta(2, 8, 400)
+    facts = gather(told(), Encoding.from_registry(told()), codes, columns, y, risk, "patients")
+    for asked in (0.05, 0.1, 0.2, 0.4):
+        share = 100 * np.mean(risk < asked)
+        assert facts.centile(np.array([asked]))[0] == pytest.approx(share, abs=1)
     np.testing.assert_array_equal(facts.centile(np.array([0.0, 1.0])), [0, 100])
 
 
@@ -198,7 +199,7 @@ def test_a_factor_unknown_of_everyone_is_not_established():
     diabetes = told().names.index("diabetes")
     codes[:, diabetes] = np.nan
     encoding = Encoding.from_registry(told())
-    columns = complete(Population.from_registry(told()), encoding, codes).columns
+    columns = Preparation(Population.from_registry(told()), encoding).rows(codes).columns
     found = agreements(encoding, columns, y)[diabetes]
     assert found.verdict == "not established"
     assert found.low < -1 < 1 < found.high

@@ -231,7 +231,9 @@ def test_pain_is_a_line_that_bends_at_the_mean_and_one_sd_on_either_side(tiny):
 
 def test_columns_of_a_current_smoker_in_severe_pain(tiny):
     encoding = Encoding.from_registry(tiny)
-    row = np.array([2.0, 0.0, 7.0, 0.0, 1.0])  # current, no pack-years, pain 7, no diabetes, stenosis
+    row = np.array(
+        [2.0, 0.0, 7.0, 0.0, 1.0]
+    )  # current, no pack-years, pain 7, no diabetes, stenosis
     pain = [0, 0.25, 0.25, 0]  # from 5 to 6, from 6 to 7, in units of four points
     np.testing.assert_allclose(encoding.encode(row), [1, 1, 0, 0, *pain, 0, 1])
 

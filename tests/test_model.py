@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from spinecast.estimator import EvidenceInformedClassifier
 from spinecast.logistic import expit
-from spinecast.model import complete, reference_row
+from spinecast.model import reference_row
+from spinecast.preparation import Preparation
 from spinecast.recipe import IntervalRecipe, Recipe, TreeRecipe
 from spinecast.synthetic import simulate
 from spinecast.trees import Trees
@@ -228,7 +229,7 @@ def test_too_few_refits_to_differ_leave_the_spread_of_what_is_unknown(model, tin
 
 
 def test_training_and_use_complete_patients_alike(model, patients):
-    in_training = complete(model.population, model.encoding, patients)
+    in_training = Preparation(model.population, model.encoding).rows(patients)
     in_use = model.rows(patients)
     np.testing.assert_array_equal(in_training.columns, in_use.columns)
     np.testing.assert_array_equal(in_training.codes, in_use.codes)

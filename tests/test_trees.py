@@ -234,6 +234,12 @@ def test_a_threshold_belongs_to_what_lies_above_it():
     np.testing.assert_array_equal(trees.margin(rows), [0, 1, 1])
 
 
+def test_codes_are_compared_as_xgboost_does_in_32_bits():
+    trees = Trees.fold([Leaf({0: (2.0, np.inf)}, 1.0)], np.zeros(1))
+    rows = np.array([[2.0], [2 - 1e-9], [2 - 1e-6]])  # the second is 2 in 32 bits
+    np.testing.assert_array_equal(trees.margin(rows), [1, 1, 0])
+
+
 def test_equal_leaves_are_one_product():
     leaf = Leaf({0: (1.0, np.inf)}, 0.25)
     trees = Trees.fold([leaf] * 4, np.zeros(1))

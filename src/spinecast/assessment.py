@@ -148,7 +148,7 @@ class Assessment:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract as plain Python values, in its order; a patient id only when there is one."""
+        """The contract as plain values, in its order; a patient id only when there is one."""
         told: dict[str, Any] = {"schema": SCHEMA} | asdict(self)
         told["unknown"] = [
             {

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 from interpret.glassbox import ExplainableBoostingClassifier
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -23,9 +24,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from spinecast.factors import Registry
 from spinecast.features import Encoding
-from spinecast.model import complete
 from spinecast.population import Population
 from spinecast.posterior import Belief, fit, sums
+from spinecast.preparation import Preparation
 from spinecast.resampling import folds
 
 FloatArray = npt.NDArray[np.float64]
@@ -110,9 +111,9 @@ class PublishedScore(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, codes: FloatArray, y: FloatArray) -> Self:
         """Learn how often the outcome occurs, and nothing else."""
         self.classes_ = np.array([0, 1])
-        self.encoding_ = Encoding.from_registry(self.registry)
-        self.population_ = Population.fit(self.registry, codes)
-        score = complete(self.population_, self.encoding_, codes).columns @ self.encoding_.published
+        population = Population.fit(self.registry, codes)
+        self.preparation_ = Preparation(population, Encoding.from_registry(self.registry))
+        score = self._score(codes)
         nothing = np.zeros(0)
         ones = np.ones((len(y), 1))
         shift = fit(
@@ -123,10 +124,12 @@ class PublishedScore(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, codes: FloatArray) -> FloatArray:
         """Risk of doing well and of failure, (n, 2)."""
-        rows = complete(self.population_, self.encoding_, codes)
-        margin = self.intercept_ + rows.columns @ self.encoding_.published
-        risk = 1.0 / (1.0 + np.exp(-margin))
+        risk = expit(self.intercept_ + self._score(codes))
         return np.column_stack([1.0 - risk, risk])
+
+    def _score(self, codes: FloatArray) -> FloatArray:
+        published = self.preparation_.encoding.published
+        return np.asarray(self.preparation_.rows(codes).columns @ published)
 
 
 class PlainXGBoost(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -50,8 +50,8 @@ class Doubts:
             "outside_cohort": self.unseen.any(axis=1),
             "unusual": self.unusual,
         }
-        names = np.array(list(marks), dtype=object)
-        return [names[row].tolist() for row in np.column_stack(list(marks.values()))]
+        rows = zip(*(mark.tolist() for mark in marks.values()), strict=True)
+        return [[name for name, holds in zip(marks, row, strict=True) if holds] for row in rows]
 
 
 def doubts(facts: CohortFacts, population: Population, codes: FloatArray) -> Doubts:

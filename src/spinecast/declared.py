@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -37,6 +37,10 @@ class Declared(BaseModel):
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Itself: what cannot change need not be copied (scikit-learn's `clone` asks for it)."""
+        return self
 
 
 Record = TypeVar("Record", bound=Declared)

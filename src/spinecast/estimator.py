@@ -22,9 +22,10 @@ from spinecast import posterior
 from spinecast.calibration import Recalibration
 from spinecast.factors import Registry
 from spinecast.features import Encoding
-from spinecast.model import Model, Refits, complete, reference_row
+from spinecast.model import Model, Refits, reference_row
 from spinecast.population import Population
 from spinecast.posterior import Belief, Posterior, with_intercept
+from spinecast.preparation import Preparation
 from spinecast.recipe import Recipe, TreeRecipe
 from spinecast.resampling import folds, resampled
 from spinecast.trees import Leaf, Trees, leaves_of
@@ -102,7 +103,7 @@ def fit_model(
     """Fit everything: population, evidence weight, coefficients, trees, recalibration, refits."""
     population = Population.fit(registry, codes)
     encoding = Encoding.from_registry(registry)
-    rows = complete(population, encoding, codes)
+    rows = Preparation(population, encoding).rows(codes)
     split = _folds(y, recipe)
 
     beliefs = {

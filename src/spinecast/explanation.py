@@ -13,7 +13,7 @@ patient (linear part and trees alike), so they add up exactly:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,10 +31,12 @@ from spinecast.assessment import (
 )
 from spinecast.calibration import secant
 from spinecast.cautions import Doubts, cautions, doubts
+from spinecast.copula import Guess
 from spinecast.evidence import Modifiable
 from spinecast.factors import Factor
 from spinecast.facts import CohortFacts
-from spinecast.model import Model, Rows
+from spinecast.model import Model
+from spinecast.preparation import Rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -187,32 +189,48 @@ class Explainer:
     # --- what is unknown ---------------------------------------------------------------------
 
     def _unknown(self, scores: Scores, row: int) -> Iterator[UnknownFactor]:
-        """What is not known, in order of how far the answer could move if it were."""
-        found = [self._if_known(scores, row, index) for index in self._unknown_of(scores, row)]
-        yield from sorted(found, key=lambda unknown: unknown.low - unknown.high)
+        """What is not known, in order of how far the answer could move if it were.
 
-    @staticmethod
-    def _unknown_of(scores: Scores, row: int) -> list[int]:
-        return [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
+        For each factor the risk at the least and most risky value it may plausibly have, everything
+        else as it is.
+        """
+        factors = [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
+        if not factors:
+            return
+        chances = [_chance(scores.rows.guesses[index], row) for index in factors]
+        possible = [_possible(chance) for chance in chances]
+        starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
+        risks = self._risks_if(scores, row, factors, chances, possible)
+        lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
+        for at in np.argsort(lows - highs, kind="stable"):
+            factor = self.model.registry.factors[factors[at]]
+            values = self.model.population.bins.codes[factors[at]]
+            assumed = _assumed(factor, values, chances[at])
+            yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
 
-    def _if_known(self, scores: Scores, row: int, index: int) -> UnknownFactor:
-        """The risk at the least and most risky value an unknown factor may plausibly have."""
-        model, factor = self.model, self.model.registry.factors[index]
-        guess = scores.rows.guesses[index]
-        chance = guess.chances[int(np.searchsorted(guess.rows, row))]
-        values = model.population.bins.codes[index]
-        possible = _possible(chance)
-        effects = model.effects(index)
-        margins = scores.margin[row] + effects[possible] - chance @ effects
+    def _risks_if(
+        self,
+        scores: Scores,
+        row: int,
+        factors: Sequence[int],
+        chances: Sequence[FloatArray],
+        possible: Sequence[npt.NDArray[np.intp]],
+    ) -> FloatArray:
+        """The risk at every possible value of every unknown factor, one factor after the other."""
+        model = self.model
+        linear, values = [], []
+        for index, chance, which in zip(factors, chances, possible, strict=True):
+            effects = model.effects(index)
+            linear.append(effects[which] - chance @ effects)
+            values.append(model.population.bins.codes[index][which])
+        margins = scores.margin[row] + np.concatenate(linear)
         if len(model.trees):
-            swapped = np.repeat(scores.rows.codes[row : row + 1], possible.sum(), axis=0)
-            before = model.trees.margin(swapped[:1])
-            swapped[:, index] = values[possible]
-            margins = margins + model.trees.margin(swapped) - before
-        risks = expit(margins)
-        return UnknownFactor(
-            factor.name, _assumed(factor, values, chance), float(risks.min()), float(risks.max())
-        )
+            own = scores.rows.codes[row : row + 1]
+            changed = np.repeat(own, len(margins), axis=0)
+            owner = np.repeat(factors, [len(which) for which in possible])
+            changed[np.arange(len(margins)), owner] = np.concatenate(values)
+            margins += model.trees.margin(changed) - model.trees.margin(own)
+        return np.asarray(expit(margins))
 
     # --- what can be done --------------------------------------------------------------------
 
@@ -242,18 +260,22 @@ def _effect(points: float, *, known: bool, reference: bool) -> str:
     return f"{raises.capitalize()} the estimate against the reference patient."
 
 
-def _possible(chance: FloatArray) -> npt.NDArray[np.bool_]:
+def _chance(guess: Guess, row: int) -> FloatArray:
+    """How likely each value of an unknown factor is for one of the patients."""
+    return np.asarray(guess.chances[int(np.searchsorted(guess.rows, row))])
+
+
+def _possible(chance: FloatArray) -> npt.NDArray[np.intp]:
     """Which values an unknown factor may plausibly have."""
     upto = np.cumsum(chance)
     central = (upto > POSSIBLE[0]) & (upto - chance < POSSIBLE[1])
-    return central | (chance >= POSSIBLE[0])
+    return np.flatnonzero(central | (chance >= POSSIBLE[0]))
 
 
 def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:
     """What was assumed of an unknown factor, in words."""
     if factor.is_numeric:
-        unit = f" {factor.unit}" if factor.unit else ""
-        return f"{chance @ values:.3g}{unit} on average"
+        return f"{factor.with_unit(float(chance @ values), digits=3)} on average"
     likeliest = int(np.argmax(chance))
     return f"{factor.in_plain_words(values[likeliest])} ({chance[likeliest]:.0%} likely)"
 

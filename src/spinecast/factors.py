@@ -149,10 +149,14 @@ class Factor(Declared):
             return "not known"
         if isinstance(value, str):
             return self.level_labels.get(value, value.replace("_", " "))
-        number = f"{value:g}"
-        if not self.unit:
-            return number
-        return f"{number}{self.unit}" if self.unit == "%" else f"{number} {self.unit}"
+        return self.with_unit(value)
+
+    def with_unit(self, number: float, digits: int = 6) -> str:
+        """A number of this factor's unit: "54 years", "30%", "1 operation"."""
+        text = f"{number:.{digits}g}"
+        if self.unit == "%":
+            return f"{text}%"
+        return f"{text} {self.unit.removesuffix('s') if text == '1' else self.unit}".rstrip()
 
     @property
     def allowed(self) -> str:
@@ -160,8 +164,7 @@ class Factor(Declared):
         if not self.is_numeric:
             return "allowed: " + ", ".join(self.levels)
         kind = "a whole number" if self.kind == "count" else "a number"
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{kind} from {self.bounds[0]:g} to {self.bounds[1]:g}{unit}"
+        return f"{kind} from {self.bounds[0]:g} to {self.with_unit(self.bounds[1])}"
 
 
 class Correlation(Declared):

@@ -14,6 +14,7 @@ contribution. Three forms are enough:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ class Encoding:
     def slices(self) -> tuple[slice, ...]:
         """Where each factor's columns stand; they are neighbours, and every factor has some."""
         ends = np.searchsorted(self.owner, np.arange(self.factors + 1))
-        return tuple(slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False))
+        return tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(ends))
 
     def encode(self, codes: FloatArray) -> FloatArray:
         """Columns of rows of codes, (..., F) to (..., K); NaN where a factor is unknown."""
@@ -197,7 +198,7 @@ def _broken_line(index: int, factor: Factor, evidence: Evidence) -> Iterator[Col
 
 
 def _knots(factor: Factor) -> list[float]:
-    """Where a line may bend: one SD below the mean, the mean, one SD above, as they are recorded."""
+    """Where a line may bend: one SD below the mean, the mean, one SD above, as recorded."""
     moments = [_moments(factor, part) for part in _parts(factor)]
     mean = sum(mean for mean, _ in moments) / len(moments)
     step = factor.precision

@@ -1,7 +1,7 @@
 """The files of `data/` that are written by the program, so that they cannot differ from it.
 
-    python -m spinecast.generated            write them
-    python -m spinecast.generated --check    say which are not what would be written
+python -m spinecast.generated            write them
+python -m spinecast.generated --check    say which are not what would be written
 """
 
 from __future__ import annotations

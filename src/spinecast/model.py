@@ -8,7 +8,6 @@ and nothing but numpy is needed. Recalibration is already inside the coefficient
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,32 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecast.calibration import Recalibration
-from spinecast.copula import Guess
 from spinecast.factors import Registry
 from spinecast.features import Encoding
 from spinecast.population import Population
+from spinecast.preparation import Preparation, Rows
 from spinecast.trees import Trees
 
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Patients ready for the model: nothing unknown is left, and it is remembered what was.
-
-    `codes` (n, F) and `columns` (n, K) hold expected values where a factor is unknown; `given`
-    (n, F) are the codes as they came; `guesses` gives, for each factor unknown in some rows, those
-    rows and how likely each of its values is there.
-    """
-
-    given: FloatArray
-    codes: FloatArray
-    columns: FloatArray
-    guesses: Mapping[int, Guess]
-
-    def __len__(self) -> int:
-        """How many patients."""
-        return len(self.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +59,12 @@ class Model:
 
     def rows(self, codes: FloatArray) -> Rows:
         """Prepare rows of codes (n, F), NaN for unknown."""
-        return complete(self.population, self.encoding, codes)
+        return self.preparation.rows(codes)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What readies rows of codes for this model."""
+        return Preparation(self.population, self.encoding)
 
     @cached_property
     def reference_margin(self) -> float:
@@ -88,15 +73,13 @@ class Model:
 
     def margin(self, rows: Rows) -> FloatArray:
         """Log-odds of failure, (n,)."""
-        return np.asarray(
-            self.intercept + rows.columns @ self.beta + self.trees.margin(rows.codes)
-        )
+        return np.asarray(self.intercept + rows.columns @ self.beta + self.trees.margin(rows.codes))
 
     def contributions(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
-        """Log-odds each factor adds against the reference patient, (n, F): in all, and of that what
-        the literature had already said.
+        """Log-odds each factor adds against the reference patient: in all, and by the literature.
 
-        The totals of a row add up to its margin less the reference margin.
+        Two arrays (n, F). The totals of a row add up to its margin less the reference margin; the
+        second array is the part of them that was believed before the cohort was seen.
         """
         total = self._by_factor(rows.columns * self.beta) + self.trees.contributions(rows.codes)
         return total, self._by_factor(rows.columns * self.literature)
@@ -136,7 +119,7 @@ class Model:
 
     @cached_property
     def _effects(self) -> tuple[FloatArray, ...]:
-        tables = _tables(self.population, self.encoding)
+        tables = self.preparation.tables
         return tuple(
             table @ self.beta[columns]
             for table, columns in zip(tables, self.encoding.slices, strict=True)
@@ -146,25 +129,3 @@ class Model:
 def reference_row(registry: Registry) -> FloatArray:
     """The reference patient as a row of codes, (F,)."""
     return np.array([factor.reference_code for factor in registry.factors])
-
-
-def complete(population: Population, encoding: Encoding, codes: FloatArray) -> Rows:
-    """Replace what is unknown by what is expected given what is known.
-
-    The same rows come out of training, validation and use: one policy for unknown values.
-    """
-    completion = population.complete(codes)
-    filled = codes.copy()
-    columns = encoding.encode(codes)
-    for index, guess in completion.guesses.items():
-        values = population.bins.codes[index]
-        filled[guess.rows, index] = guess.chances @ values
-        columns[guess.rows, encoding.slices[index]] = guess.chances @ encoding.tabulate(
-            index, values
-        )
-    return Rows(codes, filled, columns, completion.guesses)
-
-
-def _tables(population: Population, encoding: Encoding) -> list[FloatArray]:
-    """Each factor's columns at each of its values, (bins, k)."""
-    return [encoding.tabulate(i, values) for i, values in enumerate(population.bins.codes)]

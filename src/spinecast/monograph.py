@@ -138,7 +138,7 @@ def _to_do(factor: Factor, cited: Citations) -> Iterator[str]:
         yield "Nothing: the registry lists no step that changes it before surgery."
         return
     where = ", ".join(factor.level_labels.get(level, as_words(level)) for level in do.applies_to)
-    above = f"{do.above:g} {factor.unit}".strip() if do.above is not None else ""
+    above = factor.with_unit(do.above) if do.above is not None else ""
     who = f" (for: {where})" if where else f" (above {above})" if above else ""
     yield (
         f"{EXTENTS[do.extent]}{who}. {do.action} {do.evidence}".strip()

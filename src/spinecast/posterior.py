@@ -42,7 +42,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """A normal prior and an allowed range for each coefficient, (K,) each; the intercept is free."""
+    """A normal prior and an allowed range for each coefficient, (K,); the intercept is free."""
 
     mean: FloatArray
     sd: FloatArray

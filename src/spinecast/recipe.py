@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
 from spinecast.declared import Declared, Names, NotNegative, Positive, schema_problems
 from spinecast.errors import Problem, UsageRefused
+
+Value = TypeVar("Value")
+# Values that cross-validation chooses among.
+Candidates = Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]
 
 
 class EvidenceRecipe(Declared):
@@ -19,8 +23,8 @@ class EvidenceRecipe(Declared):
     multiply the widths of the priors.
     """
 
-    weights: Annotated[tuple[NotNegative, ...], Field(strict=False, min_length=1)] = (0.0, 0.5, 1.0)
-    scales: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (0.5, 1.0, 2.0)
+    weights: Candidates[NotNegative] = (0.0, 0.5, 1.0)
+    scales: Candidates[Positive] = (0.35, 0.6, 1.0, 1.7, 3.0)
 
 
 class TreeRecipe(Declared):
@@ -35,7 +39,7 @@ class TreeRecipe(Declared):
     most_rounds: Annotated[int, Field(ge=0)] = 300
     patience: Annotated[int, Field(ge=1)] = 25
     least_hessian: Annotated[float, Field(ge=0)] = 5.0
-    least_gain: Annotated[float, Field(ge=0)] = 1.0
+    least_gain: Annotated[float, Field(ge=0)] = 2.0
     share_sd: Annotated[float, Field(gt=0)] = 0.25
     ridge: Annotated[float, Field(ge=0)] = 5.0
 
@@ -44,7 +48,7 @@ class ResamplingRecipe(Declared):
     """How patients are split: inside the model to choose, outside it to judge."""
 
     inner_folds: Annotated[int, Field(ge=2)] = 5
-    inner_repeats: Annotated[int, Field(ge=1)] = 1
+    inner_repeats: Annotated[int, Field(ge=1)] = 2
     outer_folds: Annotated[int, Field(ge=2)] = 5
     outer_repeats: Annotated[int, Field(ge=1)] = 2
 

@@ -90,7 +90,7 @@ def _story(result: TrainingResult, data: DataFacts) -> dict[str, Any]:
         "recipe": result.recipe.model_dump(mode="json"),
         "choices": asdict(result.choices),
         "performance": {
-            name: {e.measure: [e.value, e.low, e.high] for e in performance.estimates}
+            name: performance.to_dict()["estimates"]
             for name, performance in result.performance.items()
         },
     }

@@ -76,7 +76,9 @@ class SimulatedCohort:
     @property
     def patient_id(self) -> npt.NDArray[np.object_]:
         """simulated-000001 and so on, (n,): nobody can take them for real ones."""
-        return np.array([f"{SIMULATED}{number:06d}" for number in range(1, len(self) + 1)], dtype=object)
+        return np.array(
+            [f"{SIMULATED}{number:06d}" for number in range(1, len(self) + 1)], dtype=object
+        )
 
     @property
     def site_name(self) -> npt.NDArray[np.object_]:

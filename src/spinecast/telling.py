@@ -105,10 +105,9 @@ def answers(factor: Factor, *, reference: bool = True) -> str:
             for level in factor.levels
         )
     low, high = factor.bounds
-    unit = f" {factor.unit}" if factor.unit else ""
     whole = "whole number, " if factor.kind == "count" else ""
     which = f" (reference {factor.reference_code:g})" if reference else ""
-    return f"{whole}{low:g} to {high:g}{unit}{which}"
+    return f"{whole}{low:g} to {factor.with_unit(high)}{which}"
 
 
 def direction(factor: Factor) -> str:
@@ -171,7 +170,7 @@ def _odds_ratios(factor: Factor, prior: Prior) -> str:
     """The odds ratios with the other factors held equal; that of the reference is 1."""
     said = "Odds ratio with the other factors held equal: "
     if prior.odds_ratio is not None:
-        per = f"{prior.per:g} {factor.unit}".strip()
+        per = factor.with_unit(prior.per)
         knee = f", counted only above {prior.knee:g}" if prior.knee is not None else ""
         return f"{said}{prior.odds_ratio:g} per {per}{knee}"
     if prior.steps:

@@ -8,7 +8,8 @@ sums of such products. So a whole ensemble becomes
     products (n, M) @ shares (M, F)     every factor's contribution
 
 This equals `shap.TreeExplainer(..., feature_perturbation="interventional")` against the reference
-row; tests and every training run compare the two. Lundberg et al. 2020, Nat Mach Intell 2:56, doi 10.1038/s42256-019-0138-9.
+row; tests and every training run compare the two. Lundberg et al. 2020, Nat Mach Intell 2:56, doi
+10.1038/s42256-019-0138-9.
 """
 
 from __future__ import annotations

@@ -1,0 +1,203 @@
+"""Speed: what the promised things cost, each beside a peer in the same run. Run with `make bench`.
+
+Seconds depend on the machine and on what else runs there; ratios much less. The model under test
+has 150 trees of depth 2 and 50 bootstrap refits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import xgboost
+
+from spinecast import training
+from spinecast.batch import read_patients, write_scores
+from spinecast.bundle import write_bundle
+from spinecast.loading import load_registry
+from spinecast.model import reference_row
+from spinecast.outcome import derive
+from spinecast.recipe import Recipe, ResamplingRecipe
+from spinecast.scoring import Scorer
+from spinecast.synthetic import simulate
+from spinecast.tables import write_table
+from spinecast.trees import Trees, leaves_of
+
+TREES, ROWS = 150, 100_000
+SPINECAST = [sys.executable, "-m", "spinecast"]
+STORY = {"outcome": "fbss_12m", "data": {"sha256": ""}}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One claim: what was measured, beside what, and whether the goal holds."""
+
+    what: str
+    ours: float
+    peer: str
+    theirs: float
+    goal: str
+    reached: bool
+
+    def __str__(self) -> str:
+        ratio = f"{self.ours / self.theirs:8.2f}" if self.theirs else " " * 8
+        peer = _seconds(self.theirs) if self.theirs else " " * 9
+        verdict = "" if self.reached else "  not reached"
+        return (
+            f"{self.what:44s} {_seconds(self.ours)}  {self.peer:34s} {peer} {ratio}  "
+            f"{self.goal}{verdict}"
+        )
+
+
+def _seconds(value: float) -> str:
+    return f"{1000 * value:6.2f} ms" if value < 1 else f"{value:6.2f} s "
+
+
+def clocked(work: Callable[[], object]) -> float:
+    """Seconds that some work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the table, line by line as it is measured."""
+    print(f"{'what':44s} {'ours':>8s}   {'beside':34s} {'theirs':>8s} {'ratio':>9s}  goal")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        booster = _write_model(folder / "model")
+        for measure in (_training, _commands, _one_patient, _files):
+            for line in measure(folder, booster):
+                print(line, flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"Peak memory of all this: {peak:,.0f} MB; {os.cpu_count()} cores")
+
+
+def _write_model(folder: Path) -> xgboost.Booster:
+    """A model with as many trees as claimed, whatever cross-validation would have kept."""
+    registry = load_registry()
+    cohort = simulate(registry, 2_000, 1, lost=0.0).cohort()
+    y = derive(registry, cohort.columns())
+    recipe = Recipe(baselines=(), resampling=ResamplingRecipe(outer_repeats=1, outer_folds=2))
+    result = training.train(
+        registry, cohort.codes, y, recipe, trained_on="simulated", outcome="fbss_12m"
+    )
+    known = ~np.isnan(y)
+    rows = result.model.rows(cohort.codes[known])
+    signs = "(" + ",".join(str(factor.sign) for factor in registry.factors) + ")"
+    settings = {"max_depth": 2, "eta": 0.05, "base_score": 0.5, "monotone_constraints": signs}
+    matrix = xgboost.DMatrix(rows.codes, label=y[known], base_margin=result.model.margin(rows))
+    booster = xgboost.train(settings | {"objective": "binary:logistic"}, matrix, TREES)
+    text = booster.save_raw("json").decode()
+    trees = Trees.fold(
+        leaves_of(json.loads(text)), reference_row(registry), result.model.recalibration.slope
+    )
+    write_bundle(folder, replace(result.model, trees=trees), result.facts, text, STORY)
+    return booster
+
+
+def _training(_: Path, __: xgboost.Booster) -> Iterator[Line]:
+    for patients, goal in ((300, 20.0), (4_000, 90.0)):
+        alone, every = _train(patients, ()), _train(patients, Recipe().baselines)
+        yield Line(
+            f"train {patients:,} patients, all baselines, 5x2 CV",
+            every,
+            "the same without baselines",
+            alone,
+            f"under {goal:.0f} s",
+            every < goal,
+        )
+
+
+def _train(patients: int, baselines: tuple[str, ...]) -> float:
+    registry = load_registry()
+    cohort = simulate(registry, patients, 3, lost=0.0).cohort()
+    y = derive(registry, cohort.columns())
+    recipe = Recipe(baselines=baselines)
+    return clocked(
+        lambda: training.train(
+            registry, cohort.codes, y, recipe, trained_on="simulated", outcome="fbss_12m"
+        )
+    )
+
+
+def _commands(folder: Path, _: xgboost.Booster) -> Iterator[Line]:
+    patient = folder / "patient.json"
+    patient.write_text(json.dumps({"age": 54, "smoking_status": "current", "odi_baseline": 52}))
+    score = [*SPINECAST, "score", str(patient), "--model", str(folder / "model")]
+    bare = _cold([sys.executable, "-c", "pass"])
+    for what, command, goal in (("--help", [*SPINECAST, "--help"], 0.3), ("score, cold", score, 3)):
+        ours = _cold(command)
+        yield Line(
+            f"spinecast {what}", ours, "python -c pass", bare, f"under {goal} s", ours < goal
+        )
+
+
+def _cold(command: list[str]) -> float:
+    def run() -> None:
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own commands
+
+    run()
+    return statistics.median(clocked(run) for _ in range(5))
+
+
+def _one_patient(folder: Path, booster: xgboost.Booster) -> Iterator[Line]:
+    scorer = Scorer.load(folder / "model")
+    some = {"age": 54, "sex": "male", "smoking_status": "current", "prior_lumbar_surgeries": 1}
+    whole = {
+        factor.name: factor.value_of(factor.reference_code) for factor in scorer.registry.factors
+    }
+    row = reference_row(scorer.registry)[None]
+    theirs = _warm(lambda: booster.predict(xgboost.DMatrix(row)))
+    for what, answers in (("everything known", whole | some), ("36 of 40 unknown", some)):
+        ours = _warm(lambda answers=answers: scorer.assess(answers))
+        yield Line(
+            f"one patient scored and explained, {what}",
+            ours,
+            "Booster.predict of one DMatrix row",
+            theirs,
+            "under 3 ms and 10 times",
+            ours < min(3e-3, 10 * theirs),
+        )
+
+
+def _warm(work: Callable[[], object]) -> float:
+    for _ in range(20):
+        work()
+    return statistics.median(clocked(work) for _ in range(300))
+
+
+def _files(folder: Path, booster: xgboost.Booster) -> Iterator[Line]:
+    scorer = Scorer.load(folder / "model")
+    cohort = simulate(scorer.registry, ROWS, 5)
+    matrix = xgboost.DMatrix(cohort.codes)
+    theirs = min(clocked(lambda: booster.predict(matrix, pred_contribs=True)) for _ in range(3))
+    for ending in (".parquet", ".csv"):
+        patients, scores = folder / f"patients{ending}", folder / f"scores{ending}"
+        write_table(cohort.frame(), patients)
+        ours = min(
+            clocked(lambda: write_scores(read_patients(scorer, patients), scores))  # noqa: B023
+            for _ in range(2)
+        )
+        yield Line(
+            f"{ROWS:,} rows, file to file, {ending[1:]}",
+            ours,
+            f"pred_contribs of {TREES} trees alone",
+            theirs,
+            "at most 1.00 times",
+            ours <= theirs,
+        )
+
+
+if __name__ == "__main__":
+    main()

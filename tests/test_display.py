@@ -253,7 +253,7 @@ ORDER = (
     "Can I rely on this?",
     "From the reference patient",
     "Depression: not known. If it were",
-    "What can be done before surgery",
+    "What can be done beforehand",
     "Model lumbar-1",
 )
 
@@ -363,7 +363,7 @@ def test_several_patients_come_as_a_table_and_then_each():
     for shown in (flat(as_text(records)), Page(as_html(records)).text):
         assert "SYN-0042 31 24 to 39 Previous lumbar operations: 2 operations" in shown
         assert "SYN-0043 refused for the reasons below" in shown
-        assert shown.count("Risk before surgery: Patient 3") == 1
+        assert shown.count("Estimated risk: Patient 3") == 1
 
 
 def test_nobody_is_an_empty_table():

@@ -13,7 +13,7 @@ from spinecast.sheet import Sheet, cited
 
 def page(sheets: Sequence[Sheet], *, several: bool) -> str:
     """A whole page; when `several`, with a table of all patients first."""
-    title = f"Risk before surgery: {len(sheets)} patients" if several else sheets[0].title
+    title = f"Estimated risk: {len(sheets)} patients" if several else sheets[0].title
     rows = [sheet.row for sheet in sheets] if several else []
     template = _templates().get_template("assessment_page.html")
     return template.render(sheets=sheets, rows=rows, title=title)

@@ -18,7 +18,7 @@ HEADINGS: Mapping[str, str] = {
     "bars": "From the reference patient to this one, in points (patients of 100)",
     "whys": "The main reasons",
     "asks": "Not known, most worth asking first",
-    "actions": "What can be done before surgery",
+    "actions": "What can be done beforehand",
     "sources": "Sources",
     "summary": "Patients",
 }
@@ -33,7 +33,7 @@ ASSOCIATION = (
 )
 PAST = (
     "This is what happened to patients like this one, not what will happen to this one. It does "
-    "not say whether to operate."
+    "not say what to do."
 )
 NO_CAUTION = "The checks raised no caution about this patient."
 NO_PROMISE = (
@@ -41,7 +41,7 @@ NO_PROMISE = (
     "would change in this patient."
 )
 NOTHING_TO_DO = (
-    "Among this patient's known answers the registry lists nothing to act on before surgery."
+    "Among this patient's known answers the registry lists nothing to act on beforehand."
 )
 CORRECT = (
     "Correct the entries and score again. If they are right, this model was not made for this "
@@ -116,7 +116,7 @@ def between(interval: Interval) -> str:
 
 def title(patient: str) -> str:
     """What a sheet is called."""
-    return f"Risk before surgery: {patient}" if patient else "Risk before surgery"
+    return f"Estimated risk: {patient}" if patient else "Estimated risk"
 
 
 def told_of(model: ModelIdentity) -> str:

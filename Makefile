@@ -2,8 +2,10 @@
 # `make help` lists the targets.
 
 VENV   ?= .venv
-# The first Python of a version this project runs on.
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+# The first Python that runs, can make environments, and is of a version this project runs on.
+USABLE  = import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c '$(USABLE)' 2>/dev/null && echo $$name && break; done)
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 MODEL   = models/demo
@@ -16,10 +18,9 @@ help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11, 3.12 or 3.13."; exit 2; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
-		echo "$(PYTHON) is not Python 3.11 to 3.13. Name one that is: make PYTHON=python3.12 ..."; exit 2; }
-	"$(PYTHON)" -m venv $(VENV)
+	@$(PYTHON) -c '$(USABLE)' 2>/dev/null || { \
+		echo "Python 3.11, 3.12 or 3.13 with venv is needed; name one: make PYTHON=python3.12 demo"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

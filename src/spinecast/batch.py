@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
+from threadpoolctl import threadpool_limits
 
 from spinecast.answers import Fault
 from spinecast.assessment import Assessment
@@ -135,9 +136,7 @@ class Piece:
             **self._by_factor("log_odds_", names, scores.log_odds),
             **self._by_factor("risk_points_", names, scores.risk_points),
             "unknown": self._spread(_listed(names, scores.doubts.unknown)),
-            "cautions": self._spread(
-                np.array(["; ".join(standing + own) for own in scores.doubts.codes()], dtype=object)
-            ),
+            "cautions": self._spread(scores.doubts.codes(standing)),
             "model": np.full(count, explainer.identity.id, dtype=object),
         }
         return pa.table({name: pa.array(c, from_pandas=True) for name, c in columns.items()})
@@ -299,7 +298,12 @@ def _write_tables(
     pieces = patients.pieces()
     schema = _schema(patients)
     done = 0
-    with open_writer(str(path), schema) as writer, ThreadPoolExecutor(THREADS) as pool:
+    with (
+        open_writer(str(path), schema) as writer,
+        ThreadPoolExecutor(THREADS) as pool,
+        # BLAS threads inside our own are in each other's way.
+        threadpool_limits(1, user_api="blas"),
+    ):
         # A few pieces ahead of the writer, not all of them: memory stays bounded.
         for start in range(0, len(pieces), THREADS):
             for table in pool.map(Piece.table, pieces[start : start + THREADS]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +44,17 @@ class Doubts:
         """For every patient whether too much is not known, (n,)."""
         return np.asarray(self.unknown.mean(axis=1) > MANY_UNKNOWN)
 
-    def codes(self) -> list[list[str]]:
-        """The codes of every patient's cautions, for a table."""
-        marks = {
-            "many_unknown": self.many_unknown,
-            "outside_cohort": self.unseen.any(axis=1),
-            "unusual": self.unusual,
-        }
-        rows = zip(*(mark.tolist() for mark in marks.values()), strict=True)
-        return [[name for name, holds in zip(marks, row, strict=True) if holds] for row in rows]
+    def codes(self, standing: Sequence[str]) -> npt.NDArray[np.object_]:
+        """The codes of every patient's cautions as text, after those of the model itself, (n,)."""
+        names = ("many_unknown", "outside_cohort", "unusual")
+        marks = np.column_stack([self.many_unknown, self.unseen.any(axis=1), self.unusual])
+        # Few combinations occur; each is written once.
+        texts = [
+            "; ".join([*standing, *itertools.compress(names, combination)])
+            for combination in itertools.product((False, True), repeat=len(names))
+        ]
+        chosen: npt.NDArray[np.object_] = np.array(texts, dtype=object)[marks @ (4, 2, 1)]
+        return chosen
 
 
 def doubts(facts: CohortFacts, population: Population, codes: FloatArray) -> Doubts:

@@ -83,9 +83,9 @@ class Explainer:
         """Risk, interval and contributions of rows of codes (n, F), NaN for unknown."""
         model = self.model
         rows = model.rows(codes)
-        margin = model.margin(rows)
-        log_odds, literature = model.contributions(rows)
-        reach = float(ndtri(0.5 + 0.5 * model.level)) * model.spread(rows)
+        reading = model.read(rows)
+        margin = reading.margin
+        reach = float(ndtri(0.5 + 0.5 * model.level)) * reading.spread
         risk = expit(margin)
         slope = secant(margin, model.reference_margin)
         return Scores(
@@ -95,9 +95,9 @@ class Explainer:
             low=expit(margin - reach),
             high=expit(margin + reach),
             centile=self.facts.centile(risk),
-            log_odds=log_odds,
-            literature=literature,
-            risk_points=log_odds * slope[:, None],
+            log_odds=reading.log_odds,
+            literature=reading.literature,
+            risk_points=reading.log_odds * slope[:, None],
             doubts=doubts(self.facts, model.population, codes),
         )
 

@@ -37,6 +37,19 @@ class Refits:
         return len(self.intercept)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model says of some patients: margin and spread (n,), contributions (n, F).
+
+    `log_odds` are the contributions, `literature` the part of them believed before the cohort.
+    """
+
+    margin: FloatArray
+    log_odds: FloatArray
+    literature: FloatArray
+    spread: FloatArray
+
+
 @dataclass(frozen=True)
 class Model:
     """The margin of a patient and its parts.
@@ -69,7 +82,11 @@ class Model:
     @cached_property
     def reference_margin(self) -> float:
         """Log-odds of the reference patient, all of whose columns are zero."""
-        return self.intercept + float(self.trees.margin(reference_row(self.registry)[None])[0])
+        return self.intercept + self._tree_reference
+
+    @cached_property
+    def _tree_reference(self) -> float:
+        return float(self.trees.margin(reference_row(self.registry)[None])[0])
 
     def margin(self, rows: Rows) -> FloatArray:
         """Log-odds of failure, (n,)."""
@@ -81,8 +98,19 @@ class Model:
         Two arrays (n, F). The totals of a row add up to its margin less the reference margin; the
         second array is the part of them that was believed before the cohort was seen.
         """
-        total = self._by_factor(rows.columns * self.beta) + self.trees.contributions(rows.codes)
-        return total, self._by_factor(rows.columns * self.literature)
+        reading = self.read(rows)
+        return reading.log_odds, reading.literature
+
+    def read(self, rows: Rows) -> Reading:
+        """Margin, contributions and spread at once: the trees are looked up a single time."""
+        trees = self.trees.contributions(rows.codes)
+        log_odds = self._by_factor(rows.columns * self.beta) + trees
+        return Reading(
+            margin=self.reference_margin + log_odds.sum(axis=1),
+            log_odds=log_odds,
+            literature=self._by_factor(rows.columns * self.literature),
+            spread=self._spread(rows, self._tree_reference + trees.sum(axis=1)),
+        )
 
     def _by_factor(self, columns: FloatArray) -> FloatArray:
         return np.add.reduceat(columns, self._starts, axis=1)
@@ -97,11 +125,14 @@ class Model:
         Unknown factors add the variance of their effect over the values they may have; effects of
         different factors are taken as independent given what is known.
         """
+        return self._spread(rows, self.trees.margin(rows.codes))
+
+    def _spread(self, rows: Rows, trees: FloatArray) -> FloatArray:
         variance = self._unknown_variance(rows)
         if len(self.refits) > 1:
             margins = rows.columns @ self.refits.beta.T + self.refits.intercept
             if len(self.trees):
-                margins += np.outer(self.trees.margin(rows.codes), self.refits.tree_share)
+                margins += np.outer(trees, self.refits.tree_share)
             variance = variance + margins.var(axis=1, ddof=1)
         return np.asarray(np.sqrt(variance))
 

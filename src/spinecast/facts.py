@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from spinecast import posterior
 from spinecast.assessment import Agreement, Caution, TrainedOn
-from spinecast.factors import Registry
+from spinecast.factors import Factor, Registry
 from spinecast.features import Z95, Encoding
 from spinecast.posterior import Belief, with_intercept
 
@@ -68,8 +68,10 @@ class Verdict:
 class CohortFacts:
     """The cohort behind a model: (F,) arrays follow the registry's factors.
 
-    `risk_quantiles` are the 0th to 100th percentile of its patients' risks; `seen_low` and
-    `seen_high` the extremes of numbers; `counts` the patients at each level, empty for numbers.
+    `risk_quantiles` are the 0th to 100th percentile of its patients' risks; `counts` the patients
+    at each level, empty for numbers, and 0 also where there were fewer than FEW; `seen_low` and
+    `seen_high` the range of a number without its FEW - 1 lowest and highest values, empty where
+    fewer were recorded. So the facts show no single patient.
     """
 
     trained_on: TrainedOn
@@ -142,37 +144,42 @@ def gather(
     trained_on: TrainedOn,
 ) -> CohortFacts:
     """The facts of a cohort: codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
-    seen = [np.nan_to_num(column[~np.isnan(column)]) for column in codes.T]
-    counts = tuple(
-        ()
-        if factor.is_numeric
-        else tuple(int(c) for c in np.bincount(known.astype(int), minlength=len(factor.levels)))
-        for factor, known in zip(registry.factors, seen, strict=True)
-    )
-    lows, highs = (
-        np.array(
-            [
-                extreme(known) if factor.is_numeric and len(known) else bound
-                for factor, known, bound in zip(registry.factors, seen, bounds, strict=True)
-            ]
-        )
-        for extreme, bounds in (
-            (np.min, [factor.bounds[0] for factor in registry.factors]),
-            (np.max, [factor.bounds[1] for factor in registry.factors]),
-        )
-    )
+    seen = [
+        (factor, column[~np.isnan(column)])
+        for factor, column in zip(registry.factors, codes.T, strict=True)
+    ]
+    ranges = np.array([_range(factor, known) for factor, known in seen])
     return CohortFacts(
         trained_on=trained_on,
         patients=len(y),
         events=int(y.sum()),
         cohort_risk=float(y.mean()),
         risk_quantiles=np.quantile(risk, np.linspace(0, 1, 101)),
-        seen_low=lows,
-        seen_high=highs,
-        counts=counts,
+        seen_low=ranges[:, 0],
+        seen_high=ranges[:, 1],
+        counts=tuple(_counts(factor, known) for factor, known in seen),
         agreement=agreements(encoding, columns, y),
         cautions=tuple(standing_cautions(trained_on, int(y.sum()))),
     )
+
+
+def _range(factor: Factor, known: FloatArray) -> tuple[float, float]:
+    """Where a number's values lie without the most extreme ones; levels have their whole range."""
+    low, high = factor.bounds
+    if not factor.is_numeric:
+        return low, high
+    if len(known) < FEW:
+        return high, low
+    ordered = np.sort(known)
+    return float(ordered[FEW - 1]), float(ordered[-FEW])
+
+
+def _counts(factor: Factor, known: FloatArray) -> tuple[int, ...]:
+    """How many patients had each level; nothing for a number."""
+    if factor.is_numeric:
+        return ()
+    counts = np.bincount(known.astype(np.intp), minlength=len(factor.levels))
+    return tuple(int(count) if count >= FEW else 0 for count in counts)
 
 
 def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:

@@ -61,9 +61,8 @@ class IntervalRecipe(Declared):
 
 
 class RecalibrationRecipe(Declared):
-    """Prior SDs that hold intercept and slope near 0 and 1 until there are enough patients."""
+    """The prior SD that holds the slope near 1 until there are enough patients."""
 
-    intercept_sd: Annotated[float, Field(gt=0)] = 0.1
     slope_sd: Annotated[float, Field(gt=0)] = 0.1
 
 

@@ -1,4 +1,4 @@
-"""What every test shares: the packaged registry, a tiny one, a small model, and how tests repeat."""
+"""What every test shares: two registries, a small model, and tests that repeat themselves."""
 
 from __future__ import annotations
 

@@ -14,39 +14,32 @@ A folder that lacks a file, has another one, or whose bytes differ from the mani
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from spinecast import __version__
-from spinecast.assessment import ModelIdentity
+from spinecast.assessment import ModelIdentity, TrainedOn
 from spinecast.calibration import Recalibration
 from spinecast.errors import ModelRefused, Problem, UsageRefused
 from spinecast.explanation import Explainer
 from spinecast.factors import Registry
 from spinecast.facts import CohortFacts
 from spinecast.features import Encoding
-from spinecast.files import reason
+from spinecast.files import tidy, whole_folder
 from spinecast.loading import load_registry, registry_files
+from spinecast.manifest import MANIFEST, as_json, read_json, verified, write_manifest
 from spinecast.model import Model, Refits, reference_row
 from spinecast.outcome import in_words
 from spinecast.population import Population
 from spinecast.trees import Trees, leaves_of
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-FORMER = ".former"
-# Seconds after which an unfinished folder is not being written any more.
-STALE = 3600.0
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +68,13 @@ def write_bundle(
     Raises:
         UsageRefused: when the folder exists and is not to be replaced.
     """
+    tidy(folder)
     refuse_existing(folder, replace=replace)
-    with _refusing(folder):
-        return _written(folder, _contents(model, facts, booster, training), model.registry)
+    with whole_folder(folder) as scratch:
+        for name, text in _contents(model, facts, booster, training).items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        _copy_registry(model.registry, scratch / "registry")
+        return write_manifest(scratch)
 
 
 def refuse_existing(folder: Path, *, replace: bool) -> None:
@@ -98,29 +95,13 @@ def refuse_existing(folder: Path, *, replace: bool) -> None:
         raise UsageRefused("The model was not written", [problem])
 
 
-def _written(folder: Path, contents: Mapping[str, str], registry: Registry) -> str:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _tidy(folder)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        for name, text in contents.items():
-            (scratch / name).write_text(text, encoding="utf-8")
-        _copy_registry(registry, scratch / "registry")
-        identity = _write_manifest(scratch)
-        scratch.chmod(0o755)
-        _swap(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return identity
-
-
 def read_bundle(folder: Path, registry_folder: Path | None = None) -> Bundle:
     """Read and verify a model folder; with a registry named, it must be the model's own.
 
     Raises:
         ModelRefused: naming every file that is missing, foreign, altered or too new.
     """
-    manifest = _verified(folder)
+    manifest = verified(folder)
     try:
         registry = load_registry(folder / "registry")
         bundle = _read(folder, manifest, registry)
@@ -134,9 +115,11 @@ def read_bundle(folder: Path, registry_folder: Path | None = None) -> Bundle:
 
 
 def _read(folder: Path, manifest: Mapping[str, Any], registry: Registry) -> Bundle:
-    facts = CohortFacts.from_dict(_json(folder / "facts.json"))
-    training = _json(folder / "training.json")
+    facts = CohortFacts.from_dict(read_json(folder / "facts.json"))
+    training = read_json(folder / "training.json")
     model = _model(folder, registry)
+    if misfits := [what for what, fits in _fits(model, facts) if not fits]:
+        raise ValueError("; ".join(misfits))
     identity = ModelIdentity(
         id=manifest["id"],
         trained_on=facts.trained_on,
@@ -156,17 +139,21 @@ def _contents(
     model: Model, facts: CohortFacts, booster: str | None, training: Mapping[str, Any]
 ) -> dict[str, str]:
     refits = np.column_stack([model.refits.intercept, model.refits.beta, model.refits.tree_share])
-    names = ["intercept", *(column.name for column in model.encoding.columns), "trees"]
-    lines = [",".join(json.dumps(name, ensure_ascii=False) for name in names)]
+    lines = [_refits_header(model.encoding)]
     lines += [",".join(repr(float(value)) for value in row) for row in refits]
     texts = {
-        "model.json": _dump(_told(model)),
+        "model.json": as_json(_told(model)),
         "refits.csv": "\n".join(lines) + "\n",
-        "population.json": _dump(model.population.to_dict()),
-        "facts.json": _dump(facts.to_dict()),
-        "training.json": _dump(training),
+        "population.json": as_json(model.population.to_dict()),
+        "facts.json": as_json(facts.to_dict()),
+        "training.json": as_json(training),
     }
     return texts | ({"trees.json": booster} if booster else {})
+
+
+def _refits_header(encoding: Encoding) -> str:
+    names = ["intercept", *(column.name for column in encoding.columns), "trees"]
+    return ",".join(json.dumps(name, ensure_ascii=False) for name in names)
 
 
 def _told(model: Model) -> dict[str, Any]:
@@ -194,96 +181,7 @@ def _copy_registry(registry: Registry, target: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def _write_manifest(folder: Path) -> str:
-    files = {path.relative_to(folder).as_posix(): _sha256(path) for path in _files(folder)}
-    identity = hashlib.sha256(_dump(files).encode()).hexdigest()[:12]
-    manifest = {"format": FORMAT, "id": identity, "spinecast": __version__, "files": files}
-    (folder / MANIFEST).write_text(_dump(manifest), encoding="utf-8")
-    return identity
-
-
-@contextmanager
-def _refusing(folder: Path) -> Iterator[None]:
-    """A full disk or a folder that cannot be written to is told to the person, not raised."""
-    try:
-        yield
-    except OSError as error:
-        allowed = "the folder above it must be writable and have room"
-        raise UsageRefused(
-            "The model was not written", [Problem(str(folder), reason(error), allowed)]
-        ) from None
-
-
-def _tidy(folder: Path) -> None:
-    """Clear away what a kill left behind; a model caught between two renames is put back."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        if left.name.endswith(FORMER) and not folder.exists():
-            left.replace(folder)
-        elif time.time() - left.stat().st_mtime > STALE:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _swap(scratch: Path, folder: Path) -> None:
-    """Put the new folder in place of the old one, which survives until the new one stands."""
-    former = scratch.with_name(scratch.name + FORMER)
-    if folder.exists():
-        folder.replace(former)
-    scratch.replace(folder)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
 # --- reading ---------------------------------------------------------------------------------
-
-
-def _verified(folder: Path) -> dict[str, Any]:
-    """The manifest, once every file of the folder has been held against it."""
-    if not (folder / MANIFEST).is_file():
-        problem = Problem(
-            str(folder), "no manifest.json", "a model is a folder written by `spinecast train`"
-        )
-        raise ModelRefused("No model found", [problem])
-    manifest = _json(folder / MANIFEST)
-    if not isinstance(manifest.get("format"), int) or manifest["format"] > FORMAT:
-        problem = Problem(
-            str(folder / MANIFEST),
-            f"format {manifest.get('format')!r}",
-            f"this spinecast ({__version__}) reads up to format {FORMAT}",
-            f"Update spinecast to {manifest.get('spinecast')} or later.",
-        )
-        raise ModelRefused("The model is newer than this program", [problem])
-    listed = manifest.get("files")
-    if not isinstance(listed, dict):
-        problem = Problem(
-            str(folder / MANIFEST), "it lists no files", "file names and SHA-256 sums"
-        )
-        raise ModelRefused("The model cannot be read", [problem])
-    present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-    problems = [
-        Problem(name, "missing", "every file of the manifest is needed")
-        for name in listed
-        if name not in present
-    ]
-    problems += [
-        Problem(name, "not in the manifest", "no other file may be there")
-        for name in present
-        if name not in listed
-    ]
-    problems += [
-        Problem(name, "altered since it was written", "its SHA-256 must be that of manifest.json")
-        for name, path in present.items()
-        if name in listed and _sha256(path) != listed[name]
-    ]
-    if hashlib.sha256(_dump(listed).encode()).hexdigest()[:12] != manifest.get("id"):
-        problems.append(
-            Problem(MANIFEST, "altered since it was written", "its id must be that of its files")
-        )
-    if problems:
-        raise ModelRefused(f"The model in {folder} cannot be trusted", problems)
-    return dict(manifest)
 
 
 def _same_registry(own: str, asked: str, registry_folder: Path) -> None:
@@ -299,17 +197,20 @@ def _same_registry(own: str, asked: str, registry_folder: Path) -> None:
 
 def _model(folder: Path, registry: Registry) -> Model:
     encoding = Encoding.from_registry(registry)
-    told = _json(folder / "model.json")
-    coefficients = np.array([[c["coefficient"], c["literature"]] for c in told["columns"]])
+    told = read_json(folder / "model.json")
+    if [column["name"] for column in told["columns"]] != [c.name for c in encoding.columns]:
+        raise ValueError("model.json has other columns than the registry")
+    coefficients = np.array(
+        [[c["coefficient"], c["literature"]] for c in told["columns"]], dtype=np.float64
+    )
     line = Recalibration.from_dict(told["recalibration"])
-    refits = np.loadtxt(folder / "refits.csv", delimiter=",", skiprows=1, ndmin=2, quotechar='"')
-    refits = refits.reshape(-1, len(encoding) + 2)
-    leaves = leaves_of(_json(folder / "trees.json")) if (folder / "trees.json").exists() else []
+    refits = _refits(folder / "refits.csv", encoding)
+    leaves = leaves_of(read_json(folder / "trees.json")) if (folder / "trees.json").exists() else []
     return Model(
         registry=registry,
-        population=Population.from_dict(_json(folder / "population.json")),
+        population=Population.from_dict(read_json(folder / "population.json")),
         encoding=encoding,
-        intercept=told["intercept"],
+        intercept=float(told["intercept"]),
         beta=coefficients[:, 0],
         literature=coefficients[:, 1],
         trees=Trees.fold(leaves, reference_row(registry), line.slope),
@@ -319,17 +220,40 @@ def _model(folder: Path, registry: Registry) -> Model:
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+def _refits(path: Path, encoding: Encoding) -> FloatArray:
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    if header != _refits_header(encoding):
+        raise ValueError("refits.csv has other columns than the registry")
+    return np.array([line.split(",") for line in lines], dtype=np.float64).reshape(
+        -1, len(encoding) + 2
+    )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _fits(model: Model, facts: CohortFacts) -> Iterator[tuple[str, bool]]:
+    """What must hold of a folder's files together, so that no patient finds out that it does not.
+
+    Their sums only say that nobody touched them since they were written.
+    """
+    factors = model.registry.factors
+    numbers = (model.intercept, model.beta, model.literature, *_arrays(model.refits))
+    yield "a coefficient is not finite", all(np.isfinite(values).all() for values in numbers)
+    yield "interval_level is not between 0 and 1", 0 < model.level < 1
+    yield (
+        "population.json has other factors than the registry",
+        (model.population.bins.names == model.registry.names),
+    )
+    yield (
+        "facts.json has other factors than the registry",
+        (
+            facts.seen_low.shape == facts.seen_high.shape == (len(factors),)
+            and len(facts.agreement) == len(factors)
+            and [len(seen) for seen in facts.counts] == [len(factor.levels) for factor in factors]
+        ),
+    )
+    quantiles = facts.risk_quantiles
+    yield "risk_quantiles do not rise", len(quantiles) > 1 and bool((np.diff(quantiles) >= 0).all())
+    yield "trained_on is not known", facts.trained_on in get_args(TrainedOn)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        problem = Problem(str(path), str(error), "the JSON that `spinecast train` wrote")
-        raise ModelRefused("The model cannot be read", [problem]) from None
+def _arrays(refits: Refits) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return refits.intercept, refits.beta, refits.tree_share

@@ -31,7 +31,9 @@ FILE = click.Path(path_type=Path)
 def main() -> None:
     """Run a command; people's errors become sentences and exit codes, never a traceback."""
     try:
-        commands.main(standalone_mode=False)
+        # Not `commands.main`: it keeps exit codes and broken pipes to itself.
+        with commands.make_context("spinecast", sys.argv[1:]) as context:
+            commands.invoke(context)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as wrong:
@@ -272,7 +274,7 @@ def score(
         batch.write_scores(told, out, console.Teller())
     else:
         _show(told, _SHOWN_AS.get(out.suffix.lower(), form) if out else form, out, full=full)
-    if told.refused:
+    if told.refused and not told.alone:
         console.note(
             f"{told.refused:,} of {len(told):,} patients could not be scored; each says why."
         )

@@ -102,15 +102,15 @@ def _ignored(names: Iterable[str], suggestions: Mapping[str, str]) -> Iterable[s
 
 def definitions(counts: Sequence[DefinitionCount]) -> Iterable[str]:
     """How many would have failed by each definition of the outcome."""
-    yield ""
-    yield "Failures by each definition of the outcome, where the follow-up tells:"
-    yield from table(
-        [
-            [f"{c.failures:,} of {c.known:,}", f"{c.share:.0%}", c.name, c.title]
-            for c in counts
-            if c.share is not None
-        ]
-    )
+    known = [
+        [f"{c.failures:,} of {c.known:,}", f"{c.share:.0%}", c.name, c.title]
+        for c in counts
+        if c.share is not None
+    ]
+    if known:
+        yield ""
+        yield "Failures by each definition of the outcome, where the follow-up tells:"
+        yield from table(known)
 
 
 def performances(told: Mapping[str, Performance]) -> Iterable[str]:

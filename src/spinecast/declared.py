@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from spinecast.errors import Problem
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Mark = Literal["found", "derived", "recalled", "assumption"]
 

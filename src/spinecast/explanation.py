@@ -42,6 +42,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # A value counts as possible for an unknown factor between these quantiles of what is expected.
 POSSIBLE = (0.05, 0.95)
+# Contributions that differ by less are equal: the rest is rounding, and changes with the batch.
+DIGITS = 12
 # A contribution below a twentieth of a point on the risk scale is said to hardly move it.
 NEGLIGIBLE = 5e-4
 
@@ -135,7 +137,7 @@ class Explainer:
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
         """Every factor, the largest first; ties in the registry's order."""
         log_odds = scores.log_odds[row]
-        for index in np.argsort(-np.abs(log_odds), kind="stable"):
+        for index in _largest_first(np.abs(log_odds)):
             factor = self.model.registry.factors[index]
             code = float(scores.rows.given[row, index])
             points = float(scores.risk_points[row, index])
@@ -181,7 +183,7 @@ class Explainer:
         value = f"{factor.label}: {factor.in_plain_words(code)}."
         effect = _effect(points, known=known, reference=known and code == factor.reference_code)
         parts = [value, effect, factor.reason]
-        if self._phrases[index] and points > 0:
+        if self._phrases[index] and points >= NEGLIGIBLE:
             parts.append(f"Possible pathway: {'; '.join(self._phrases[index][:2])}.")
         parts.append(self.facts.agreement[index].sentence)
         return " ".join(part for part in parts if part)
@@ -202,7 +204,7 @@ class Explainer:
         starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
         risks = self._risks_if(scores, row, factors, chances, possible)
         lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
-        for at in np.argsort(lows - highs, kind="stable"):
+        for at in _largest_first(highs - lows):
             factor = self.model.registry.factors[factors[at]]
             values = self.model.population.bins.codes[factors[at]]
             assumed = _assumed(factor, values, chances[at])
@@ -236,7 +238,7 @@ class Explainer:
 
     def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
         """What can be done before surgery about the factors this patient has."""
-        for index in np.argsort(-scores.log_odds[row], kind="stable"):
+        for index in _largest_first(scores.log_odds[row]):
             factor = self.model.registry.factors[index]
             code = float(scores.rows.given[row, index])
             if not math.isnan(code) and _applies(factor, factor.modifiable, code):
@@ -246,6 +248,11 @@ class Explainer:
                     " ".join(part for part in parts if part),
                     factor.modifiable.sources,
                 )
+
+
+def _largest_first(sizes: FloatArray) -> npt.NDArray[np.intp]:
+    """The places of the sizes, the largest first; equal ones as they stand."""
+    return np.argsort(-np.round(sizes, DIGITS), kind="stable")
 
 
 def _effect(points: float, *, known: bool, reference: bool) -> str:

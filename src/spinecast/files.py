@@ -1,13 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spinecast.errors import Problem, UsageRefused
+
+UNFINISHED, FORMER = ".unfinished-", ".former"
+# Seconds after which an unfinished folder is not being written any more.
+STALE = 3600.0
 
 
 @contextmanager
@@ -30,7 +38,58 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             "The file was not written", [Problem(str(path), reason(error), allowed)]
         ) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        # Where the folder is none, there is nothing to clear away; what is wrong was said above.
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Fill the folder this yields; at the end it takes the name asked for, in place of another.
+
+    A kill at any moment leaves the former folder, the new one, or for an instant none; then the
+    former one is put back the next time a folder of that name is written.
+
+    Raises:
+        UsageRefused: when the folder above cannot be written to.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}{UNFINISHED}", dir=folder.parent))
+        try:
+            yield scratch
+            scratch.chmod(0o755)
+            _swap(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        allowed = "the folder above it must be writable and have room"
+        raise UsageRefused(
+            "The folder was not written", [Problem(str(folder), reason(error), allowed)]
+        ) from None
+
+
+def tidy(folder: Path) -> None:
+    """Clear away what a kill left behind; a folder caught between two renames is put back."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}{UNFINISHED}*"):
+        if left.name.endswith(FORMER) and not folder.exists():
+            left.replace(folder)
+        elif time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _swap(scratch: Path, folder: Path) -> None:
+    """Put the new folder in place of the old one, which survives until the new one stands."""
+    former = scratch.with_name(scratch.name + FORMER)
+    if folder.exists():
+        folder.replace(former)
+    try:
+        scratch.replace(folder)
+    except OSError:
+        if former.exists():
+            former.replace(folder)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -6,12 +6,15 @@ no half-written model; the journey is simply begun again.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spinecast import tracking
 from spinecast.bundle import refuse_existing, write_bundle
+from spinecast.errors import Problem, UsageRefused
+from spinecast.files import reason
 from spinecast.labelled import DataFacts, LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.recipe import Recipe
@@ -52,10 +55,10 @@ def retrain(
         UsageRefused: the folder exists, or one of the two cannot be written to.
         DataRefused: too few patients to learn from.
     """
-    # What can be refused is refused before the long work, not after it.
+    # What can be refused is refused before the long work, not after it, and nothing is made yet.
     refuse_existing(folder, replace=replace)
-    progress("opening MLflow", 0, 1)
-    tracking.set_up(home)
+    for place in (folder.parent, home):
+        _refuse_unwritable(place)
     cohort = labelled.cohort
     result = train(
         cohort.registry,
@@ -80,6 +83,22 @@ def retrain(
     )
     progress("recording the run", 1, 1)
     return Retrained(result, model_id, run.run_id)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Try whether a folder, or the nearest one above that is there, takes a file; leave no trace.
+
+    Raises:
+        UsageRefused: it does not.
+    """
+    place = folder.absolute()
+    there = next(above for above in (place, *place.parents) if above.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        allowed = "a folder that can be written to is needed"
+        problem = Problem(str(folder), reason(error), allowed, "Choose another place.")
+        raise UsageRefused("Nothing could be kept of the training", [problem]) from None
 
 
 def _story(result: TrainingResult, data: DataFacts) -> dict[str, Any]:

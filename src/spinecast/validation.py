@@ -59,7 +59,7 @@ def validate(scorer: Scorer, path: Path) -> Validation:
     model = scorer.explainer.model
     risk = expit(model.margin(model.rows(labelled.cohort.codes)))
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
-    same_file = labelled.facts.sha256 == training["data"]["sha256"]
+    same_file = labelled.facts.sha256 == training.get("data", {}).get("sha256")
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
     performance = evaluate(labelled.labels.failed, risk)
     return Validation(scorer, labelled, performance, (*remarks, *performance.notes))
@@ -71,12 +71,12 @@ def write_validation(found: Validation, folder: Path) -> None:
     Raises:
         UsageRefused: the folder cannot be written to.
     """
+    told = json.dumps(found.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
+    plot = plots.calibration_plot(found.performance, remark=" ".join(found.remarks[:1]))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = Problem(str(folder), reason(error), "a folder that can be written to is needed")
         raise UsageRefused("The validation was not written", [problem]) from None
-    told = json.dumps(found.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
     write_text(folder / "validation.json", told + "\n")
-    plot = plots.calibration_plot(found.performance, remark=" ".join(found.remarks[:1]))
     write_text(folder / "calibration.svg", plot)

@@ -160,7 +160,7 @@ def test_a_run_that_is_through_is_marked_finished(run):
 
 def test_everything_that_went_in_is_a_parameter(run, result, folder, registry):
     told = run.data.params
-    assert told["evidence.weights"] == "1.0"
+    assert told["evidence.weights"] == "0.0"
     assert told["trees.depth"] == "2"
     assert told["seed"] == "1"
     assert told["baselines"] == "published evidence, ridge"

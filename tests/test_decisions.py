@@ -103,6 +103,16 @@ def test_a_resample_by_counts_is_a_resample_by_rows():
     assert made.model.low == made.model.high == pytest.approx(expected)
 
 
+def test_a_resample_draws_rows_with_their_weights():
+    y, risk = _cohort(300)
+    order = np.argsort(risk)
+    y, risk, weights = y[order], risk[order], np.random.default_rng(4).integers(1, 6, 300)
+    made = decision_curve(y, risk, [0.25], weights=weights, resamples=1, seed=3).decisions[0]
+    rows = np.random.default_rng(3).integers(300, size=300)
+    expected = net_benefit(y[rows], risk[rows], 0.25, weights[rows])
+    assert made.model.low == pytest.approx(expected)
+
+
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     truth = decision_curve(*_cohort(1_000_000, seed=99), [0.2, 0.35]).decisions
     held = []

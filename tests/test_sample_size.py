@@ -162,6 +162,8 @@ def test_the_mean_error_of_the_bmj_guide():
     made = for_development(parameters=10, prevalence=0.3, r2=0.2)
     assert made.criteria[3].needed == 461
     assert for_development(parameters=20, prevalence=0.3, r2=0.2).criteria[3].needed > 461
+    # the rarer class decides
+    assert for_development(parameters=10, prevalence=0.7, r2=0.2).criteria[3].needed == 461
 
 
 def test_agrees_with_pmvalsampsize():

@@ -100,6 +100,28 @@ def test_few_events_get_a_stiffer_curve():
     assert len(curves.smooth_calibration(*_cohort(3000)).knots) == 4
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), min_size=1, max_size=30),
+    st.integers(0, 20).map(lambda step: step / 20),
+)
+def test_a_weighted_quantile_is_that_of_as_many_equal_patients(rows, share):
+    values, counts = np.array(rows, float).T
+    expected = np.quantile(np.repeat(values, counts.astype(int)), share, method="inverted_cdf")
+    assert curves.weighted_quantiles(values, share, counts) == expected
+
+
+@pytest.mark.parametrize("patients", [150, 900])
+def test_a_weighted_curve_is_that_of_as_many_equal_patients(patients):
+    y, risk = _cohort(patients)
+    counts = np.random.default_rng(1).integers(1, 4, patients)
+    weighted = curves.smooth_calibration(y, risk, weights=counts)
+    repeated = curves.smooth_calibration(np.repeat(y, counts), np.repeat(risk, counts))
+    np.testing.assert_allclose(weighted.knots, repeated.knots)
+    np.testing.assert_allclose(
+        weighted.at([0.1, 0.3, 0.6]), repeated.at([0.1, 0.3, 0.6]), rtol=1e-6
+    )
+
+
 # References
 
 

@@ -23,6 +23,7 @@ BINS = 50
 FEW = 100
 EPS = 1e-12
 SAME = 1e-9
+ROUNDING = 1e-12
 KNOT_QUANTILES = {
     3: (0.10, 0.50, 0.90),
     4: (0.05, 0.35, 0.65, 0.95),
@@ -155,32 +156,49 @@ def wilson(events: int, patients: int, level: float = 0.95) -> tuple[float, floa
 
 
 def smooth_calibration(
-    y: npt.ArrayLike, risk: npt.ArrayLike, *, knots: int | None = None
+    y: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    *,
+    knots: int | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> SmoothCalibration | None:
     """The smooth curve from predicted to observed risk, or None where none can be fitted.
 
     Logistic regression of the outcome on a natural cubic spline of the predicted log-odds (linear
     beyond the outer knots), by maximum likelihood. Unless told, four knots; three where fewer than
     `FEW` patients have (or have not) the outcome, since a freer curve then draws noise. Knots are
-    risks of patients, and fewer still where those coincide.
+    risks of patients, and fewer still where those coincide. With `weights`, each row stands for so
+    many patients.
 
     Source: Harrell 2015, doi:10.1007/978-3-319-19425-7; for calibration, Austin & Steyerberg 2014,
     doi:10.1002/sim.5941.
     """
     outcome, margin = np.asarray(y, dtype=np.float64), _margin(risk)
-    fewest = min((outcome == 0).sum(), (outcome == 1).sum())
-    if not fewest or np.ptp(margin) < SAME:
+    counts = np.ones_like(margin) if weights is None else np.asarray(weights, dtype=np.float64)
+    fewest = min(counts[outcome == 0].sum(), counts[outcome == 1].sum())
+    if not fewest > 0 or not np.ptp(margin) >= SAME:
         return None
     quantiles = KNOT_QUANTILES[knots or (3 if fewest < FEW else 4)]
-    places = np.unique(np.quantile(margin, quantiles, method="inverted_cdf"))
-    centre = float(margin.mean())
-    fitted = logistic.fit(
-        _with_intercept(margin, places, centre),
-        outcome,
-        offset=margin,
-        weights=np.ones_like(margin),
-    )
+    places = np.unique(weighted_quantiles(margin, quantiles, counts))
+    centre = float(np.average(margin, weights=counts))
+    columns = _with_intercept(margin, places, centre)
+    fitted = logistic.fit(columns, outcome, offset=margin, weights=counts)
     return SmoothCalibration(places, centre, fitted) if fitted.found else None
+
+
+def weighted_quantiles(values: Vector, shares: npt.ArrayLike, weights: Vector) -> Vector:
+    """The values below which these shares of the patients lie; each a value of some patient.
+
+    Args:
+        values: Shape (patients,), at least one, none missing.
+        shares: Between 0 and 1; the answer has its shape.
+        weights: Shape (patients,), how many patients each row stands for, above 0.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    wanted = np.asarray(shares, dtype=np.float64) * reached[-1] * (1 - ROUNDING)
+    place = np.searchsorted(reached, wanted, side="left")
+    return np.asarray(values[order[np.minimum(place, len(order) - 1)]], dtype=np.float64)
 
 
 def natural_spline(x: Vector, knots: Vector) -> Matrix:

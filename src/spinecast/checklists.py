@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +30,7 @@ OR = " | "
 Status = Literal["reported", "partial", "missing", "not applicable"]
 STATUSES: tuple[Status, ...] = ("reported", "partial", "missing", "not applicable")
 Answer = Literal["Y", "PY", "PN", "N", "NI", "NA"]
+Shows = Literal["places", "answers", "drafts"]
 Concern = Literal["development", "evaluation", "both"]
 
 
@@ -74,11 +75,15 @@ class Entry(Declared):
 
 
 class Standard(Declared):
-    """A published list of things to report."""
+    """A published list of things to report.
+
+    `shows`: beside the places that answer an item, nothing more, what stands there, or a draft.
+    """
 
     title: str
     source: str
     remark: str
+    shows: Shows = "places"
     items: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1)]
 
 
@@ -107,11 +112,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Checklist:
-    """A standard held against one report."""
+    """A standard held against one report; `name` is that of its file of facts."""
 
+    name: str
     title: str
     source: str
     remark: str
+    shows: Shows
     items: tuple[Item, ...]
 
     @property
@@ -126,19 +133,12 @@ class Checklist:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        names = ("number", "section", "text", "status", "note", "draft", "draft_reason", "optional")
         rows = [
-            {name: getattr(item, name) for name in names}
-            | {"where": list(item.where), "said": list(item.said)}
+            asdict(item) | {"where": list(item.where), "said": list(item.said)}
             for item in self.items
         ]
-        return {
-            "title": self.title,
-            "source": self.source,
-            "remark": self.remark,
-            "counts": dict(self.counts),
-            "items": rows,
-        }
+        head = {name: getattr(self, name) for name in ("name", "title", "source", "remark")}
+        return {**head, "counts": self.counts, "items": rows}
 
 
 def tripod(study: Study, files: Path) -> Checklist:
@@ -195,7 +195,7 @@ def _held(name: str, study: Study, files: Path) -> Checklist:
     asked = standard(name)
     folder = ReportFolder(files)
     items = tuple(_item(entry, study, folder) for entry in asked.items)
-    return Checklist(asked.title, asked.source, asked.remark, items)
+    return Checklist(name, asked.title, asked.source, asked.remark, asked.shows, items)
 
 
 def _item(entry: Entry, study: Study, folder: ReportFolder) -> Item:
@@ -256,7 +256,7 @@ def _draft(rules: tuple[Rule, ...], folder: ReportFolder) -> tuple[str, str]:
     for rule in rules:
         if any(_holds(rule, found) for found in _found(rule.place, folder)):
             return rule.answer, rule.because
-    return "NI", "The run holds nothing that would answer this."
+    return "NI", "Nothing in the run answers this by itself."
 
 
 def _found(place: str, folder: ReportFolder) -> Iterator[object]:

@@ -30,6 +30,8 @@ from spinecast.study import KEYS, Study, read_study
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 _FILE = re.compile(rf"{_NAME}(?:/{_NAME})*")
 _JSON_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+# What must be written as %20 and the like.
+_UNSAFE = re.compile(r"[\s#|]")
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 # Elements without content, which may never be closed.
 _VOID = frozenset(
@@ -60,7 +62,7 @@ class Pointer:
         if not _FILE.fullmatch(file):
             raise ValueError(f"{text!r}: a pointer starts with a file inside the report's folder.")
         pointer = cls(file, unquote(place), bool(mark))
-        if not pointer._is_well_formed():
+        if _UNSAFE.search(place) or not pointer._is_well_formed():
             raise ValueError(f"{text!r}: {pointer._form()}.")
         return pointer
 

@@ -35,9 +35,7 @@ PARTS = {
     "model": "id trained_on patients events outcome registry version",
 }
 # Words that would turn an association into a cause, or a treatment into a promise.
-CAUSAL = re.compile(
-    r"\b(causes?|caused|causing|reduces? (the|your) risk|lowers? (the|your) risk)\b"
-)
+CAUSAL = re.compile(r"\b(causes?|caused|causing|reduces? (the|your) risk|lowers? (the|your) risk)\b")
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +259,5 @@ def test_the_order_of_answers_does_not_matter(scorer, data):
     ]
     shuffled = data.draw(st.permutations(told))
     assert scorer.assess(dict(told)) == scorer.assess(dict(shuffled))
+
+

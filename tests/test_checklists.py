@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from spinecast import checklists
+from spinecast.card_xml import MISSING, NAMESPACE, as_xml
 from spinecast.checklist_pages import anchor, as_html, as_markdown
 from spinecast.checklists import OR, Rule, hti1, model_card, probast, standard, tripod
 from spinecast.errors import UsageRefused
@@ -348,3 +350,75 @@ def test_a_checklist_as_json_says_what_the_page_says(report):
     told = json.loads(json.dumps(held(report)["probast_ai"].to_dict()))
     assert told["counts"]["reported"] == 34
     assert told["items"][0]["where"]
+
+
+# --- the model card as XML -----------------------------------------------------------------------
+
+# The sequences of schema v0.2 as its XSD states them; `?` may be left out.
+METRIC = "MetricGoal Results Interpretation TestType TestingDataDescription "
+METRIC += "ValidationProcessAndJustification"
+SCHEMA = {
+    "AppliedModelCard": "BasicInfo ReleaseInfo ModelSummary UsesAndDirections Warnings "
+    "TrustIngredients KeyMetrics Resources Bibliography",
+    "BasicInfo": "ModelName ModelDeveloper DeveloperContact",
+    "ReleaseInfo": "ReleaseStage ReleaseDate ReleaseVersion GlobalAvailability "
+    "EHRCompatibility? RegulatoryApproval?",
+    "EHRCompatibility": "EHR?",
+    "ModelSummary": "Summary Keywords",
+    "Keywords": "Keyword?",
+    "UsesAndDirections": "IntendedUseAndWorkflow PrimaryIntendedUsers HowToUse "
+    "TargetedPatientPopulation CautionedOutOfScopeSettings",
+    "Warnings": "KnownRisksAndLimitations KnownBiasesOrEthicalConsiderations ClinicalRiskLevel",
+    "TrustIngredients": "AISystemFacts TransparencyInformation",
+    "AISystemFacts": "OutcomesAndOutputs ModelType FoundationModels? InputDataSource "
+    "OutputAndInputDataTypes DevelopmentDataCharacterization BiasMitigationApproaches "
+    "OngoingMaintenance Security? Transparency?",
+    "TransparencyInformation": "FundingSource ThirdPartyInformation? StakeholdersConsulted",
+    "KeyMetrics": "UsefulnessUsabilityEfficacy FairnessEquity SafetyReliability",
+    "UsefulnessUsabilityEfficacy": METRIC,
+    "FairnessEquity": METRIC,
+    "SafetyReliability": METRIC,
+    "Results": "MetricResult",
+    "MetricResult": "Label ValueJson",
+    "Resources": "EvaluationReferences? ClinicalTrial? PeerReviewedPublications "
+    "ReimbursementStatus? PatientConsentOrDisclosure",
+}
+
+
+def assert_fits(element):
+    name = element.tag.removeprefix(f"{{{NAMESPACE}}}")
+    assert element.tag != name
+    children = [child.tag.removeprefix(f"{{{NAMESPACE}}}") for child in element]
+    assert bool(children) == (name in SCHEMA)
+    wanted = SCHEMA.get(name, "").split()
+    kept = [w.rstrip("?") for w in wanted if not w.endswith("?") or w.rstrip("?") in children]
+    assert children == kept
+    for child in element:
+        assert_fits(child)
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_the_model_card_as_xml_fits_the_sequences_of_the_schema(report, blank):
+    folder = report / "nowhere" if blank else report
+    card = ET.fromstring(as_xml(model_card(Study(), folder), folder))
+    assert_fits(card)
+    said = card.find("{*}TrustIngredients/{*}TransparencyInformation/{*}FundingSource").text
+    assert said == (MISSING if blank else "what conduct.funding asks")
+    value = card.find("{*}KeyMetrics/{*}FairnessEquity/{*}Results/{*}MetricResult/{*}ValueJson")
+    assert json.loads(value.text) == (None if blank else ["something"])
+
+
+def test_what_xml_cannot_write_does_not_break_the_card(report):
+    text = (report / "study.toml").read_text()
+    nasty = '"<b> & ]]> \\u0001 \\uFFFE x"'
+    (report / "study.toml").write_text(text.replace("'what release.name asks'", nasty))
+    card = ET.fromstring(as_xml(held(report)["model_card"], report))
+    assert card.find("{*}BasicInfo/{*}ModelName").text == "<b> & ]]> \ufffd \ufffd x"
+
+
+def test_a_person_is_asked_for_nothing_that_no_list_wants():
+    used = {Pointer.parse(p) for name in LISTS for p in pointers(name)}
+    # Authors stand on the report itself.
+    assert {key for key in KEYS if Pointer("study.toml", key, has_place=True) not in used} == {
+        "report.authors"
+    }

@@ -164,8 +164,8 @@ def test_everything_that_went_in_is_a_parameter(run, result, folder, registry):
     assert told["trees.depth"] == "2"
     assert told["seed"] == "1"
     assert told["baselines"] == "published evidence, ridge"
-    assert told["chosen.weight"] == "1"
-    assert told["chosen.scale"] == "1"
+    assert told["chosen.weight"] == "0"
+    assert told["chosen.scale"] == "0.05"
     assert told["chosen.rounds"] == str(result.choices.rounds)
     assert told["patients"] == str(result.facts.patients)
     assert told["events"] == str(result.facts.events)

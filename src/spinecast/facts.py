@@ -6,7 +6,7 @@ when a value is outside it, and whether the cohort agrees with the literature. N
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -92,15 +92,17 @@ class CohortFacts:
     def unseen(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
         """Which values of patients (n, F) the cohort had none, or hardly any, of."""
         outside = (codes < self.seen_low) | (codes > self.seen_high)
-        for index, rare in self._rare.items():
-            column = codes[:, index]
-            outside[:, index] = rare[np.nan_to_num(column).astype(np.intp)] & ~np.isnan(column)
-        return outside
+        levels = np.where(self._rare.any(axis=1), np.nan_to_num(codes), 0.0).astype(np.intp)
+        outside |= self._rare[np.arange(codes.shape[1]), levels] & ~np.isnan(codes)
+        return np.asarray(outside)
 
     @cached_property
-    def _rare(self) -> Mapping[int, npt.NDArray[np.bool_]]:
-        """For every factor with levels, which of them the cohort had hardly any patients of."""
-        return {index: np.array(seen) < FEW for index, seen in enumerate(self.counts) if seen}
+    def _rare(self) -> npt.NDArray[np.bool_]:
+        """Which levels the cohort had hardly any patients of, (F, most levels)."""
+        rare = np.zeros((len(self.counts), max(map(len, self.counts), default=0) + 1), dtype=bool)
+        for index, seen in enumerate(self.counts):
+            rare[index, : len(seen)] = np.array(seen) < FEW
+        return rare
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for the model folder."""

@@ -32,7 +32,8 @@ FOLLOW_UP = [
 ]
 ANY_OF = "a file that can be read is needed"
 STORY = "Mrs Smith, who says that her back has hurt since the war"
-COMMA = 'Save it as "CSV UTF-8 (comma delimited)" or as Parquet.'
+SAVE = 'Save it as "CSV UTF-8 (comma delimited)" or as Parquet.'
+COMMA = "In LibreOffice choose the comma as field delimiter"
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ FILES = {
     "a binary file": Bad(
         lambda good: bytes(range(256)) * 40,
         always(3),
-        ("cohort.csv", "it is not text", "a CSV file is UTF-8 text", COMMA),
+        ("cohort.csv", "it is not text", "a CSV file is UTF-8 text", SAVE),
     ),
     "a workbook with another ending": Bad(
-        lambda good: b"PK\x03\x04" + bytes(200), always(3), ("it is a spreadsheet or zip", COMMA)
+        lambda good: b"PK\x03\x04" + bytes(200), always(3), ("it is a spreadsheet or zip", SAVE)
     ),
     "semicolons": Bad(
         lambda good: good.to_csv(index=False, sep=";").encode(),
@@ -105,12 +106,12 @@ FILES = {
     "UTF-16": Bad(
         lambda good: text(good).decode().encode("utf-16"),
         always(3),
-        ("cohort.csv", "it is UTF-16 text", "a CSV file is UTF-8 text", COMMA),
+        ("cohort.csv", "it is UTF-16 text", "a CSV file is UTF-8 text", SAVE),
     ),
     "another encoding": Bad(
         lambda good: text(good.assign(site="Zürich")).decode().encode("latin-1"),
         always(3),
-        ("line 2 has a character that is not UTF-8", COMMA),
+        ("line 2 has a character that is not UTF-8", SAVE),
     ),
     "two columns of one name": Bad(
         twice, always(3), ("age: names columns 4, ", "a name may stand once", "Rename one.")
@@ -141,7 +142,7 @@ FILES = {
     "smoking yes": Bad(
         with_all(smoking_status="yes"),
         always(3),
-        ("smoking_status", "given 'yes'", "never", "current", "Leave it empty"),
+        ("smoking_status", "given 'yes'", "never", "current", "Write one of these words"),
     ),
     "not a number": Bad(
         with_all(bmi="NaN"), always(3), ("bmi", "given 'NaN'", "a number from", "Leave it empty")

@@ -542,3 +542,39 @@ def test_the_process_tells_its_exit_code(model, tmp_path):
         out, err = command.communicate(timeout=60)
     assert command.returncode == 3
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("template", "--out", "kept.csv"),
+        ("template", "--out", "kept.json"),
+        ("simulate", "--patients", "5", "--seed", "1", "--out", "kept.csv"),
+        ("simulate", "--patients", "5", "--seed", "1", "--out", "x.csv", "--truth", "kept.csv"),
+        ("check", "kept.csv", "--rejected", "kept.csv"),
+        ("score", "kept.csv", "--model", "m", "--out", "kept.csv"),
+    ],
+)
+def test_no_file_with_patients_is_written_over(here, command):
+    for name in ("kept.csv", "kept.json"):
+        Path(name).write_text("precious")
+    answer = spinecast(*command)
+    assert answer.code == 2
+    assert "kept." in answer.err
+    assert {Path(name).read_text() for name in ("kept.csv", "kept.json")} == {"precious"}
+    assert not Path("x.csv").exists()
+
+
+def test_scores_of_an_unknown_kind_are_refused_before_anything_is_read(here):
+    answer = spinecast("score", "none.json", "--model", "none", "--out", "scores.pdf")
+    assert answer.code == 2
+    assert "allowed: .json, .csv, .parquet, .html, .htm, .txt" in answer.err
+
+
+def test_a_lean_install_says_what_is_missing(here, monkeypatch):
+    monkeypatch.setattr(
+        catalogue, "listing", mock.Mock(side_effect=ModuleNotFoundError("no", name="matplotlib"))
+    )
+    answer = spinecast("factors")
+    assert answer.code == 2
+    assert "needs matplotlib, which a lean install leaves out" in answer.err

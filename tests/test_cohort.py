@@ -287,3 +287,20 @@ def test_a_checked_file_is_known_by_its_fingerprint(tiny, tmp_path):
     assert len(first) == 64
     assert check(path, tiny).accepted.fingerprint != first
     assert read_table(path).index.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        (["1", "2", "1"], [True, True, True]),
+        (["1", "2", "yes"], [True, True, False]),
+        (["1", "0", "2"], [False, False, True]),
+        (["1", "0", ""], [False, False, False]),
+        (["1", "9", ""], [False, True, False]),
+    ],
+)
+def test_ones_and_twos_are_no_yes_and_no(tiny, cells, refused):
+    binary = next(factor.name for factor in tiny.factors if factor.kind == "binary")
+    table = pd.DataFrame({"patient_id": ["a", "b", "c"], binary: cells}, dtype="str")
+    rejected = check_table(table, tiny, to_learn=False).rejected
+    assert set(rejected.rows) == {row for row, wrong in enumerate(refused) if wrong}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,12 +98,24 @@ def test_all_rows_are_accounted_for_and_the_most_broken_rule_comes_first(tiny):
     assert sum(line.startswith("  - row ") for line in said) == 3
 
 
-def test_twenty_reasons_are_spelled_out_and_the_rest_are_counted(tiny):
-    rows = [{"patient_id": f"{n}", "pain": "11"} for n in range(1_250)]
+def test_twenty_reasons_are_spelled_out_and_more_are_told_by_column_and_rule(tiny):
+    rows = [{"patient_id": f"{n}", "pain": "11"} for n in range(console.SHOWN)]
     said = list(console.checked(checked(tiny, *rows)))
     assert sum(line.startswith("  - row ") for line in said) == console.SHOWN
-    assert "1,230 more reasons" in "".join(said)
-    assert said[0] == "1,250 rows: 0 accepted, 1,250 rejected."
+    rows += [{"patient_id": f"more {n}", "pain": f"{12 + n % 4}"} for n in range(1_230)]
+    rows += [{"patient_id": "more 0", "pain": "3"}]
+    said = list(console.checked(checked(tiny, *rows)))
+    assert said[0] == "1,251 rows: 0 accepted, 1,251 rejected."
+    told = [line for line in said if line.startswith("  - row ")]
+    assert len(told) == 2
+    assert told[0].startswith("  - row 22 and 1,249 more, pain: given '12'; a number from 0 to 10")
+    assert "Also given: '13', '14'." in told[0]
+    assert told[1].startswith("  - row 1252, patient_id: given 'more 0'; ")
+
+
+def test_rows_without_any_entry_are_counted(tiny):
+    found = replace(checked(tiny, {"patient_id": "a", "pain": "3"}), empty_rows=2)
+    assert "Rows without any entry, which are no patients: 2." in list(console.checked(found))
 
 
 def test_columns_that_were_not_used_are_named_with_what_was_meant(tiny):

@@ -11,7 +11,7 @@ import datetime as dt
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _LARGEST = 1e300
+
+
+YES_NO_NUMBERS = ("0", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class Field:
         """The code of a value from JSON, read as the text a person would have typed."""
         return math.nan if value is None else self.code(as_text(value))
 
+    def of_column(self, texts: Sequence[str]) -> list[float | Fault]:
+        """The codes of the distinct texts of one column."""
+        return [self.of(text) for text in texts]
+
     def fault(self, rule: str, given: str, remedy: str = "") -> Fault:
         """What is wrong with an answer to this field."""
         return Fault(self.name, rule, shown(given), self.allowed, remedy)
@@ -97,9 +104,31 @@ class LevelField(Field):
         code = self.table.get(text.casefold())
         if code is not None:
             return code
-        close = difflib.get_close_matches(text[:LONGEST_SHOWN].casefold(), self.table, n=1)
-        remedy = f"Did you mean {close[0]}?" if close else "Leave it empty when it is not known."
-        return self.fault("unknown_level", text, remedy)
+        close = difflib.get_close_matches(text[:LONGEST_SHOWN].casefold(), self.table)
+        meant = f"Did you mean {' or '.join(close)}?"
+        return self.fault("unknown_level", text, meant if close else "Write one of these words.")
+
+    def of_column(self, texts: Sequence[str]) -> list[float | Fault]:
+        """The codes of the distinct texts of one column.
+
+        A yes/no column of ones and twos is coded 1 = no, 2 = yes, or the other way round. Then its
+        ones are no answer either: whoever blanks the twos would turn no into yes.
+        """
+        answers = super().of_column(texts)
+        written = {text.strip() for text in texts}
+        if not self._is_yes_no or "0" in written or "2" not in written:
+            return answers
+        remedy = "Write yes and no: which number means which cannot be known."
+        return [
+            self.fault("ambiguous_code", text, remedy) if text.strip() in ("1", "2") else answer
+            for text, answer in zip(texts, answers, strict=True)
+        ]
+
+    @property
+    def _is_yes_no(self) -> bool:
+        return all(number in self.table for number in YES_NO_NUMBERS) and len(
+            set(self.table.values())
+        ) == len(YES_NO_NUMBERS)
 
 
 class NumberField(Field):

@@ -24,7 +24,7 @@ TextArray: TypeAlias = NDArray[np.object_]
 def codes(column: pd.Series[str], field: Field, findings: Findings) -> FloatArray:
     """The codes of a column; each distinct text is read once, however often it stands there."""
     at, texts = pd.factorize(column)
-    answers = [field.of(text) for text in texts.tolist()]
+    answers = field.of_column(texts.tolist())
     faults = [answer for answer in answers if isinstance(answer, Fault)]
     # The last place is for cells without any text: factorize calls them -1.
     known = np.array([*(math.nan if isinstance(a, Fault) else a for a in answers), math.nan])

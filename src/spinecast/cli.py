@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
+TABLES = [".csv", ".parquet"]
 FILE = click.Path(path_type=Path)
 
 
@@ -55,13 +56,25 @@ def main() -> None:
     except Exception as bug:
         if os.environ.get("SPINECAST_TRACEBACK"):
             raise
+        _leave(bug)
+
+
+def _leave(bug: Exception) -> NoReturn:
+    """Say what went wrong where nobody foresaw it, or where a lean install lacks a package."""
+    if isinstance(bug, ModuleNotFoundError):
         click.echo(
-            f"This is a bug in spinecast {__version__}: {type(bug).__name__}: {bug}\n"
-            "Please report it with the output of the same command after "
-            "`export SPINECAST_TRACEBACK=1`.",
+            f"This command needs {bug.name}, which a lean install leaves out. Install everything "
+            "(requirements.lock).",
             err=True,
         )
-        sys.exit(SpinecastError.exit_code)
+        sys.exit(UsageRefused.exit_code)
+    click.echo(
+        f"This is a bug in spinecast {__version__}: {type(bug).__name__}: {bug}\n"
+        "Please report it with the output of the same command after "
+        "`export SPINECAST_TRACEBACK=1`.",
+        err=True,
+    )
+    sys.exit(SpinecastError.exit_code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -86,6 +99,28 @@ def _registry(folder: Path | None) -> Registry:
     from spinecast.loading import load_registry
 
     return load_registry(folder)
+
+
+def _refuse_existing(path: Path) -> None:
+    """A filled template or a cohort is never overwritten by a blank one."""
+    if path.exists():
+        problem = Problem(
+            str(path), "it exists", "nothing is overwritten here", "Name another file."
+        )
+        raise UsageRefused("The file was not written", [problem])
+
+
+def _refuse_same(out: Path, given: Path) -> None:
+    """What a command reads it does not write over."""
+    if out.exists() and given.exists() and out.samefile(given):
+        problem = Problem(str(out), "it is the file read", "another file is needed")
+        raise UsageRefused("The file was not written", [problem])
+
+
+def _refuse_ending(out: Path, allowed: Sequence[str]) -> None:
+    if out.suffix.lower() not in allowed:
+        problem = Problem(str(out), "its ending is not known", f"allowed: {', '.join(allowed)}")
+        raise UsageRefused("The file was not written", [problem])
 
 
 # --- the registry ---------------------------------------------------------------------------------
@@ -121,11 +156,10 @@ def template(out: Path | None, registry_folder: Path | None) -> None:
     texts = {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"}
     if out is None:
         click.echo(header + "\n" + texts[".json"], nl=False)
-    elif out.suffix.lower() in texts:
-        write_text(out, texts[out.suffix.lower()])
-    else:
-        problem = Problem(str(out), "its ending is not known", "allowed: .csv, .json")
-        raise UsageRefused("The template was not written", [problem])
+        return
+    _refuse_ending(out, list(texts))
+    _refuse_existing(out)
+    write_text(out, texts[out.suffix.lower()])
 
 
 # --- cohorts --------------------------------------------------------------------------------------
@@ -152,6 +186,9 @@ def simulate(
     from spinecast import synthetic
     from spinecast.tables import write_table
 
+    for path in (path for path in (out, truth) if path is not None):
+        _refuse_ending(path, TABLES)
+        _refuse_existing(path)
     registry = _registry(registry_folder)
     made = synthetic.simulate(registry, patients, seed, truth_seed=truth_seed, missing=missing)
     if truth is not None:
@@ -176,6 +213,8 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
     from spinecast import console, outcome
     from spinecast.tables import write_table
 
+    if rejected is not None:
+        _refuse_same(rejected, cohort)
     registry = _registry(registry_folder)
     found = cohorts.check(cohort, registry)
     columns = found.accepted.columns()
@@ -266,6 +305,9 @@ def score(
     from spinecast import batch, console
     from spinecast.scoring import Scorer
 
+    if out is not None:
+        _refuse_ending(out, [*batch.ENDINGS, *_SHOWN_AS])
+        _refuse_same(out, patients)
     scorer = Scorer.load(model_folder, registry_folder)
     told = batch.read_patients(scorer, patients)
     for line in console.unused(told):

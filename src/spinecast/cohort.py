@@ -133,6 +133,7 @@ class CheckedCohort:
         absent_columns: factors and scope questions the file has no column for: unknown throughout.
         suggestions: ignored columns that look like a misspelt absent one, with its name.
         unknown_share: for every factor the share of accepted patients where it is unknown.
+        empty_rows: rows without any entry, between others; they are no patients.
     """
 
     accepted: Cohort
@@ -141,6 +142,7 @@ class CheckedCohort:
     absent_columns: tuple[str, ...]
     suggestions: Mapping[str, str]
     unknown_share: Mapping[str, float]
+    empty_rows: int = 0
 
     @property
     def rows_read(self) -> int:
@@ -227,6 +229,7 @@ def _checked(
         absent,
         _misspelt(ignored, absent),
         dict(zip(reader.registry.names, map(float, unknown), strict=bool(len(accepted)))),
+        int(table.index[-1] - table.index[0]) + 1 - len(table) if len(table) else 0,
     )
 
 

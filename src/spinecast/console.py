@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from spinecast.evaluation import Estimate, Performance
     from spinecast.labelled import LabelledCohort
     from spinecast.outcome import DefinitionCount, Labels
+    from spinecast.rejection import Rejected
 
 # Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
 SHOWN = 20
+# How many of the values given are shown for one kind of reason.
+EXAMPLES = 3
 MEASURED = ("auroc", "log_loss", "calibration_intercept", "calibration_slope", "observed_expected")
 
 
@@ -50,15 +53,30 @@ def checked(found: CheckedCohort) -> Iterable[str]:
         f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
         f"{len(found.rejected):,} rejected."
     )
+    if found.empty_rows:
+        yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
     if found.rejected.counts:
         yield ""
         yield "Rejected rows by rule (a row may break several):"
         yield from table([[f"{rows:,}", rule] for rule, rows in found.rejected.counts.items()])
         yield ""
-        yield from (f"  - {problem}" for problem in found.rejected.problems(SHOWN))
+        yield from _reasons(found.rejected)
     yield from _ignored(found.ignored_columns, found.suggestions)
     if found.absent_columns:
         yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
+
+
+def _reasons(rejected: Rejected) -> Iterable[str]:
+    """Every reason when they are few; else by column and rule, with what was given most often."""
+    if len(rejected.reason_rows) <= SHOWN:
+        yield from (f"  - {problem}" for problem in rejected.problems())
+        return
+    for kind in rejected.kinds():
+        more = f" and {kind.reasons - 1:,} more" if kind.reasons > 1 else ""
+        others = ", ".join(repr(fault.given) for fault in kind.faults[1:EXAMPLES])
+        also = f" Also given: {others}." if others else ""
+        yield f"  - {kind.faults[0].problem(f'row {kind.row}{more}')}{also}"
+    yield "Each reason with its row: `spinecast check` with --rejected FILE."
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:

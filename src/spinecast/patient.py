@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -146,8 +147,14 @@ class Reader:
 
 def suggestion(name: str, allowed: Sequence[str]) -> str:
     """The allowed name that was probably meant, as a question; empty when none is close."""
-    close = difflib.get_close_matches(name[:80].strip().casefold(), allowed, n=1, cutoff=0.7)
-    return f"Did you mean {close[0]}?" if close else ""
+    plain = {_plain(other): other for other in allowed}
+    close = difflib.get_close_matches(_plain(name[:80]), plain, n=1, cutoff=0.7)
+    return f"Did you mean {plain[close[0]]}?" if close else ""
+
+
+def _plain(name: str) -> str:
+    """A name as it would be written here: small letters, and "_" for whatever separates words."""
+    return re.sub(r"[\W_]+", "_", name.strip().casefold()).strip("_")
 
 
 def _quick(field: Field, value: object) -> float | None:

@@ -130,5 +130,5 @@ def told_of(model: ModelIdentity) -> str:
     }[model.trained_on]
     return plain(
         f"Model {model.id}, from {rests_on}. Outcome: {model.outcome}. Registry {model.registry}, "
-        f"spinecast {model.version}."
+        f"spinecast {model.version}: research software, not a medical device."
     )

@@ -29,6 +29,11 @@ SHOWN = 20
 
 _BOM = b"\xef\xbb\xbf"
 _SAVE_AS = 'Save it as "CSV UTF-8 (comma delimited)" or as Parquet.'
+# Where the decimal sign is a comma, Excel writes semicolons whatever its menu says.
+_SEPARATE = (
+    "In LibreOffice choose the comma as field delimiter when saving; in Excel first set the "
+    "system's list separator to a comma and its decimal sign to a point; or save as Parquet."
+)
 _FOREIGN = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
@@ -145,7 +150,7 @@ def _header(path: Path, content: bytes) -> list[str]:
         _refuse(path, f"its header cannot be read: {error}", "the first row names the columns")
     for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(names) == 1 and mark in names[0]:
-            _refuse(path, f"its columns are separated by {word}", "commas are needed", _SAVE_AS)
+            _refuse(path, f"its columns are separated by {word}", "commas are needed", _SEPARATE)
     return _distinct(path, names)
 
 

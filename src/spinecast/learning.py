@@ -197,7 +197,8 @@ def _losses(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Vector
     for task, refit in zip(tasks, refits, strict=True):
         outcome = y[task.test]
         margin = logit(np.clip(refit.risk, EPS, 1 - EPS))
-        losses[task.test] = np.logaddexp(0.0, margin) - outcome * margin
+        with np.errstate(invalid="ignore"):  # of a refit that failed, every loss is NaN
+            losses[task.test] = np.logaddexp(0.0, margin) - outcome * margin
     return losses
 
 
@@ -206,7 +207,9 @@ def _step(fewer: int, more: int, gains: Vector, level: float) -> Step:
     reach = NormalDist().inv_cdf((1 + level) / 2) * float(gains.std(ddof=1)) / len(gains) ** 0.5
     low, high = gain - reach, gain + reach
     verdict = (
-        "more patients helped"
+        "not known, as refits failed"
+        if np.isnan(gain)
+        else "more patients helped"
         if low > 0
         else "more patients did harm"
         if high < 0

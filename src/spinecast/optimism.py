@@ -145,7 +145,7 @@ def bootstrap_optimism(
     patients, (events, _) = len(y), kinds(y)
     words = too_few(y)
     if words or not bootstraps:
-        note = f"No optimism: {words}" if words else "No bootstrap was asked for."
+        note = f"Optimism was not computed: {words}" if words else "No bootstrap was asked for."
         return Optimism(patients, events, bootstraps, 0, level, INTERVAL, (), None, (note,))
     everyone = np.arange(patients)
     draws = list(resampled(patients, bootstraps, seed))

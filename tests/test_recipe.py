@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from spinecast.errors import UsageRefused
@@ -45,6 +47,22 @@ def test_a_recipe_is_read_back_from_its_own_record(tmp_path):
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
+@pytest.mark.parametrize("day", ["2024-01-31", '"2024-01-31"'])
+def test_a_day_may_be_written_as_a_date_or_as_text(tmp_path, day):
+    recipe = read_recipe(written(tmp_path, f"[proof]\nsince = {day}"))
+    assert recipe.proof.since == "2024-01-31"
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_the_written_out_recipe_is_the_default_but_for_its_bootstraps():
+    folder = Path(__file__).parents[1] / "experiments"
+    recipe = read_recipe(folder / "001-evidence.toml")
+    words = {"question", "decision_rule", "outcome", "resampling"}
+    assert recipe.model_dump(exclude=words) == Recipe().model_dump(exclude=words)
+    assert recipe.resampling.bootstraps < Recipe().resampling.bootstraps == 200
+    assert read_recipe(folder / "003-proof.toml").resampling.bootstraps == 200
+
+
 def test_a_recipe_cannot_be_changed_after_it_was_read():
     with pytest.raises(ValueError, match="frozen"):
         Recipe().seed = 2  # type: ignore[misc]
@@ -68,6 +86,11 @@ def test_a_recipe_cannot_be_changed_after_it_was_read():
         ("[trees]\nridge = inf", "trees.ridge"),
         ("[resampling]\ninner_folds = 1", "resampling.inner_folds"),
         ("[resampling]\nouter_repeats = 0", "resampling.outer_repeats"),
+        ("[resampling]\nbootstraps = -1", "resampling.bootstraps"),
+        ('[proof]\nsince = "last year"', "proof.since"),
+        ("[proof]\nsince = 2024-01-01T10:00:00", "proof.since"),
+        ("[proof]\nlearning_repeats = 1", "proof.learning_repeats"),
+        ("[proof]\nunknown_share = 1", "proof.unknown_share"),
         ("[interval]\nlevel = 1", "interval.level"),
         ("[interval]\nrefits = -1", "interval.refits"),
         ("[recalibration]\nslope_sd = 0", "recalibration.slope_sd"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.resampling import folds, percentile_interval, resampled
+from spinecast.resampling import folds, patient_folds, percentile_interval, resampled
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
@@ -65,3 +65,25 @@ def test_the_same_seed_gives_the_same_folds_and_another_does_not():
 def test_folds_out_of_range_are_refused(splits):
     with pytest.raises(ValueError, match="must be from 2 to the 4 patients"):
         list(folds([0, 1, 0, 1], repeats=1, splits=splits, seed=0))
+
+
+@given(outcomes, st.integers(2, 5), st.integers(0, 1000))
+def test_copies_of_a_patient_stay_in_one_fold(y, splits, seed):
+    (counts,) = resampled(len(y), 1, seed)
+    whose = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(y)), counts))
+    parts = list(patient_folds(y[whose], whose, repeats=1, splits=splits, seed=seed))
+    assert sorted(np.concatenate([test for _, test in parts])) == list(range(len(y)))
+    for train, test in parts:
+        assert not set(whose[train]) & set(whose[test])
+        assert sorted([*train, *test]) == list(range(len(y)))
+
+
+def test_folds_of_patients_who_come_once_are_folds():
+    y = np.arange(60) % 3 == 0
+    plain, grouped = (
+        folds(y, repeats=2, splits=3, seed=4),
+        patient_folds(y, np.arange(60), repeats=2, splits=3, seed=4),
+    )
+    for one, other in zip(plain, grouped, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])

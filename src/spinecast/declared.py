@@ -40,6 +40,13 @@ class Declared(BaseModel):
         arbitrary_types_allowed=True,
     )
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """What was declared, for another process; what was worked out of it is not sent along."""
+        state = super().__getstate__()
+        declared = type(self).model_fields
+        kept = {name: value for name, value in state["__dict__"].items() if name in declared}
+        return {**state, "__dict__": kept}
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Itself: what cannot change need not be copied (scikit-learn's `clone` asks for it)."""
         return self

@@ -27,7 +27,7 @@ from spinecast.population import Population
 from spinecast.posterior import Belief, Posterior, with_intercept
 from spinecast.preparation import Preparation
 from spinecast.recipe import Recipe, TreeRecipe
-from spinecast.resampling import folds, resampled
+from spinecast.resampling import patient_folds, resampled
 from spinecast.trees import Leaf, Trees, leaves_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -73,11 +73,20 @@ class EvidenceInformedClassifier(ClassifierMixin, BaseEstimator):  # type: ignor
         self.registry = registry
         self.recipe = recipe
 
-    def fit(self, codes: FloatArray, y: FloatArray) -> Self:
-        """Learn from patients: `codes` (n, F) with NaN for unknown, `y` (n,) 0 or 1."""
+    def fit(
+        self, codes: FloatArray, y: FloatArray, patients: npt.NDArray[np.intp] | None = None
+    ) -> Self:
+        """Learn from patients.
+
+        Args:
+            codes: rows of codes (n, F), NaN for unknown.
+            y: the outcome (n,), 0 or 1.
+            patients: whose row it is (n,), where some patients come several times, as in a
+                bootstrap sample: the copies of one patient stay in one fold.
+        """
         recipe = self.recipe or Recipe()
         self.model_, self.choices_, self.booster_ = fit_model(
-            self.registry, recipe, np.asarray(codes, float), np.asarray(y, float)
+            self.registry, recipe, np.asarray(codes, float), np.asarray(y, float), patients
         )
         self.classes_ = np.array([0, 1])
         return self
@@ -98,13 +107,17 @@ class EvidenceInformedClassifier(ClassifierMixin, BaseEstimator):  # type: ignor
 
 
 def fit_model(
-    registry: Registry, recipe: Recipe, codes: FloatArray, y: FloatArray
+    registry: Registry,
+    recipe: Recipe,
+    codes: FloatArray,
+    y: FloatArray,
+    patients: npt.NDArray[np.intp] | None = None,
 ) -> tuple[Model, Choices, str | None]:
     """Fit everything: population, evidence weight, coefficients, trees, recalibration, refits."""
     population = Population.fit(registry, codes)
     encoding = Encoding.from_registry(registry)
     rows = Preparation(population, encoding).rows(codes)
-    split = _folds(y, recipe)
+    split = _folds(y, recipe, patients)
 
     beliefs = {
         (weight, scale): belief(encoding, weight, scale)
@@ -120,7 +133,7 @@ def fit_model(
     chosen, margin = list(beliefs.values())[best], unseen[best]
 
     settings = _tree_settings(recipe.trees, registry, recipe.seed)
-    once = split[: _splits(y, recipe)]
+    once = split[: len(split) // recipe.resampling.inner_repeats]
     inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
     forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
     linear = _fit(rows.columns, y, chosen)
@@ -166,14 +179,14 @@ def out_of_fold(
     return total / seen
 
 
-def _folds(y: FloatArray, recipe: Recipe) -> Folds:
-    repeats, splits = recipe.resampling.inner_repeats, _splits(y, recipe)
-    return list(folds(y, repeats=repeats, splits=splits, seed=recipe.seed))
-
-
-def _splits(y: FloatArray, recipe: Recipe) -> int:
-    """How many folds: as the recipe says, or fewer so that each has both outcomes."""
-    return min(recipe.resampling.inner_folds, int(y.sum()), int(len(y) - y.sum()))
+def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None) -> Folds:
+    """As many folds as the recipe says, or fewer so that each has both outcomes."""
+    whose = np.arange(len(y)) if patients is None else patients
+    _, first = np.unique(whose, return_index=True)
+    events = int(y[first].sum())
+    repeats, seed = recipe.resampling.inner_repeats, recipe.seed
+    splits = min(recipe.resampling.inner_folds, events, len(first) - events)
+    return list(patient_folds(y, whose, repeats=repeats, splits=splits, seed=seed))
 
 
 def _fit(

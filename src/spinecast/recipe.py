@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from spinecast.declared import Declared, Names, NotNegative, Positive, schema_problems
 from spinecast.errors import Problem, UsageRefused
@@ -14,6 +15,16 @@ from spinecast.errors import Problem, UsageRefused
 Value = TypeVar("Value")
 # Values that cross-validation chooses among.
 Candidates = Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]
+
+
+def _as_day(value: object) -> object:
+    """A day as text, also where TOML reads one; nothing else passes."""
+    if isinstance(value, str):
+        return date.fromisoformat(value).isoformat() if value else value
+    return value.isoformat() if type(value) is date else value
+
+
+Day = Annotated[str, BeforeValidator(_as_day)]
 
 
 class EvidenceRecipe(Declared):
@@ -45,12 +56,33 @@ class TreeRecipe(Declared):
 
 
 class ResamplingRecipe(Declared):
-    """How patients are split: inside the model to choose, outside it to judge."""
+    """How patients are split: inside the model to choose, outside it to judge.
+
+    `bootstraps`: samples on which the whole method is learned anew, for its optimism; 0 for none.
+    """
 
     inner_folds: Annotated[int, Field(ge=2)] = 5
     inner_repeats: Annotated[int, Field(ge=1)] = 2
     outer_folds: Annotated[int, Field(ge=2)] = 5
     outer_repeats: Annotated[int, Field(ge=1)] = 2
+    bootstraps: Annotated[int, Field(ge=0)] = 200
+
+
+class ProofRecipe(Declared):
+    """What else the method is asked, learned anew each time; see `internal`.
+
+    `sites`: predict each site from the others; `period`: predict the patients since `since` (the
+    last third when blank) from those before; `learning_from`: patients of the learning curve's
+    first lot, 0 for no curve; `unknown_share`, `unknown_factors`: what will not be known in use.
+    """
+
+    sites: bool = True
+    period: bool = True
+    since: Day = ""
+    learning_from: Annotated[int, Field(ge=0)] = 100
+    learning_repeats: Annotated[int, Field(ge=2)] = 5
+    unknown_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    unknown_factors: Names = ()
 
 
 class IntervalRecipe(Declared):
@@ -78,6 +110,7 @@ class Recipe(Declared):
     resampling: ResamplingRecipe = ResamplingRecipe()
     interval: IntervalRecipe = IntervalRecipe()
     recalibration: RecalibrationRecipe = RecalibrationRecipe()
+    proof: ProofRecipe = ProofRecipe()
     baselines: Names = ("published evidence", "ridge", "xgboost", "ebm")
 
 

@@ -71,3 +71,25 @@ def folds(
         fold[dealt] = np.arange(len(classes)) % splits
         for test in range(splits):
             yield np.flatnonzero(fold != test), np.flatnonzero(fold == test)
+
+
+def patient_folds(
+    y: npt.ArrayLike, patients: npt.ArrayLike, *, repeats: int, splits: int, seed: int
+) -> Iterator[tuple[Indices, Indices]]:
+    """Folds as in `folds`, but all rows of one patient stay together.
+
+    In a bootstrap sample a patient comes several times. With a copy among those learned from and
+    another among those tested on, cross-validation rewards learning by heart.
+
+    Args:
+        y: Shape (rows,); the same in all rows of a patient.
+        patients: Shape (rows,), whose row it is.
+        repeats: How often the patients are dealt anew.
+        splits: Folds per repeat, from 2 to the number of patients.
+        seed: Of the shuffling.
+    """
+    _, first, whose = np.unique(np.asarray(patients), return_index=True, return_inverse=True)
+    outcome = np.asarray(y)[first]
+    for _, test in folds(outcome, repeats=repeats, splits=splits, seed=seed):
+        tested = np.isin(whose, test)
+        yield np.flatnonzero(~tested), np.flatnonzero(tested)

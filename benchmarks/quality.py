@@ -2,10 +2,11 @@
 
 Run with `make bench-quality`. Excess log-loss is the mean Kullback-Leibler divergence of the
 predicted from the true risk, in thousandths of a nat, on fresh patients of the same hospital; the
-ratio is ours over the best baseline's. Every repeat draws its own truth around the published
-effects. In "evidence reversed" every published odds ratio is turned upside down before our model
-sees it, and no direction is declared. In "directions not sure" chance may turn weak effects round
-in the truth while the model still holds every declared direction.
+ratio is ours over the best baseline's; `cover` is how often our 90% interval holds a fresh
+patient's true risk. Every repeat draws its own truth around the published effects. In "evidence
+reversed" every published odds ratio is turned upside down before our model sees it, and no
+direction is declared. In "directions not sure" chance may turn weak effects round in the truth
+while the model still holds every declared direction.
 """
 
 from __future__ import annotations
@@ -16,19 +17,27 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from statistics import NormalDist
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import numpy.typing as npt
 
 from spinecast.baselines import BASELINES
 from spinecast.estimator import EvidenceInformedClassifier
 from spinecast.factors import Factor, Prior, Registry
 from spinecast.loading import load_registry
+from spinecast.logistic import logit
 from spinecast.metrics import calibration_slope, excess_log_loss
+from spinecast.model import Model
 from spinecast.synthetic import simulate
 
+FloatArray = npt.NDArray[np.float64]
+
 FRESH = 20_000
+# Fresh patients whose intervals are looked at.
+COVERED = 2_000
 REPEATS = {200: 24, 500: 24, 2_000: 12, 20_000: 4}
 RIVALS = ("ridge", "xgboost", "ebm")
 
@@ -58,10 +67,11 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """One repeat: each method's excess log-loss, and our calibration slope on fresh patients."""
+    """One repeat: each method's excess log-loss; our slope and coverage on fresh patients."""
 
     excess: dict[str, float]
     slope: float
+    covered: float
 
 
 def one_repeat(task: tuple[Scenario, int, int]) -> Outcome:
@@ -82,7 +92,7 @@ def one_repeat(task: tuple[Scenario, int, int]) -> Outcome:
     )
     methods = {"spinecast": EvidenceInformedClassifier(told)}
     methods |= {name: BASELINES[name](told, 1) for name in ("published evidence", *RIVALS)}
-    excess, slope = {}, float("nan")
+    excess, slope, covered = {}, float("nan"), float("nan")
     for name, method in methods.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,7 +100,15 @@ def one_repeat(task: tuple[Scenario, int, int]) -> Outcome:
         excess[name] = 1000 * excess_log_loss(risk, fresh.true_risk)
         if name == "spinecast":
             slope = calibration_slope(fresh.outcome, risk)
-    return Outcome(excess, slope)
+            covered = coverage(method.model_, fresh.codes[:COVERED], fresh.true_risk[:COVERED])
+    return Outcome(excess, slope, covered)
+
+
+def coverage(model: Model, codes: FloatArray, true_risk: FloatArray) -> float:
+    """How often the true risk lies within the interval, which is made to hold it 9 times of 10."""
+    reading = model.read(model.rows(codes))
+    reach = NormalDist().inv_cdf(0.5 + model.level / 2) * reading.spread
+    return float((abs(logit(true_risk) - reading.margin) <= reach).mean())
 
 
 def reversed_evidence(registry: Registry) -> Registry:
@@ -129,7 +147,8 @@ def main() -> None:
     given = parser.parse_args()
     print(
         f"{'scenario':20s} {'patients':>8s} {'repeats':>7s} {'ours':>7s} {'ridge':>7s} "
-        f"{'xgboost':>7s} {'ebm':>7s} {'publ.':>7s} {'ratio':>6s} {'goal':>6s} {'slope':>6s}"
+        f"{'xgboost':>7s} {'ebm':>7s} {'publ.':>7s} {'ratio':>6s} {'goal':>6s} {'slope':>6s} "
+        f"{'cover':>6s}"
     )
     with ProcessPoolExecutor(2) as pool:
         for scenario in SCENARIOS:
@@ -149,10 +168,11 @@ def _print_row(scenario: Scenario, size: int, outcomes: list[Outcome]) -> None:
     ratio = mean["spinecast"] / min(mean[name] for name in RIVALS)
     goal = scenario.goal[size]
     slope = float(np.mean([outcome.slope for outcome in outcomes]))
+    covered = float(np.mean([outcome.covered for outcome in outcomes]))
     print(
         f"{scenario.name:20s} {size:8d} {len(outcomes):7d} {mean['spinecast']:7.1f} "
         f"{mean['ridge']:7.1f} {mean['xgboost']:7.1f} {mean['ebm']:7.1f} "
-        f"{mean['published evidence']:7.1f} {ratio:6.2f} {goal:6.2f} {slope:6.2f}"
+        f"{mean['published evidence']:7.1f} {ratio:6.2f} {goal:6.2f} {slope:6.2f} {covered:6.2f}"
         f"{'' if ratio <= goal else '  not reached'}",
         flush=True,
     )

@@ -193,13 +193,29 @@ def test_the_trials_are_of_patients_no_fit_had_seen(tiny):
     encoding = Encoding.from_registry(tiny)
     columns, held = encoding.encode(codes), belief(encoding, 1.0, 1.0)
     split = list(folds(y, repeats=2, splits=4, seed=3))
-    unseen = out_of_fold(columns, y, [belief(encoding, 0.0, 2.0), held], split)
-    expected = np.zeros(80)
-    for learn, test in split:
+    unseen = out_of_fold(columns, y, [belief(encoding, 0.0, 2.0), held], split, repeats=2)
+    expected = np.zeros((2, 80))
+    for fold, (learn, test) in enumerate(split):
         design, outcome = with_intercept(columns[learn]), y[learn]
         alone = fit(lambda t, d=design, o=outcome: sums(d, o, t), held)
-        expected[test] += alone.margin(columns[test]) / 2
-    np.testing.assert_allclose(unseen[1], expected, rtol=0, atol=1e-6)
+        expected[fold // 4, test] = alone.margin(columns[test])
+    np.testing.assert_allclose(unseen[:, 1], expected, rtol=0, atol=1e-6)
+
+
+def test_a_refit_moves_a_coefficient_of_which_the_cohort_says_nothing(tiny):
+    codes, y = together(tiny, 80)
+    silent = next(i for i, factor in enumerate(tiny.factors) if factor.kind == "binary")
+    codes[:, silent] = tiny.factors[silent].reference_code
+    recipe = Recipe(
+        evidence=EvidenceRecipe(weights=(1.0,), scales=(1.0,)),
+        trees=TreeRecipe(most_rounds=0),
+        interval=IntervalRecipe(refits=200),
+    )
+    model = EvidenceInformedClassifier(tiny, recipe).fit(codes, y).model_
+    [column] = np.flatnonzero(model.encoding.owner == silent)
+    moved = model.refits.beta[:, column].std()
+    # Draws of the prior, cut off at the bound, times the recalibration's slope.
+    assert 0.5 < moved / (model.recalibration.slope * model.encoding.prior_sd[column]) < 1.2
 
 
 # --- trees and recalibration -----------------------------------------------------------------

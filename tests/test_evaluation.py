@@ -60,12 +60,24 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 def test_a_resample_by_counts_is_a_resample_by_rows():
     y, risk = _cohort(200)
     y, risk = y[np.argsort(risk)], np.sort(risk)
-    drawn = evaluation._draws(y, {"m": risk}, 5, seed=3)["m"]
+    drawn = evaluation._draws(y, {"m": risk[None]}, 5, seed=3)["m"]
     random = np.random.default_rng(3)
     for row in drawn:
         rows = random.integers(200, size=200)
         expected = [m.function(y[rows], risk[rows], None) for m in MEASURES]
         np.testing.assert_allclose(row, expected, rtol=1e-7)
+
+
+def test_repeats_are_measured_one_by_one_and_averaged():
+    y, one = _cohort(300)
+    other = _cohort(300)[1][::-1]
+    both = evaluate(y, np.stack([one, other]), resamples=20)
+    alone = [evaluate(y, risk, resamples=0) for risk in (one, other)]
+    for estimate in both.estimates:
+        mean = np.mean([found[estimate.measure].value for found in alone])
+        assert estimate.value == pytest.approx(mean)
+        assert estimate.low <= estimate.high
+    assert both["log_loss"].value > evaluate(y, (one + other) / 2, resamples=0)["log_loss"].value
 
 
 def test_a_model_against_itself_has_no_lead():

@@ -75,9 +75,9 @@ class Field:
         """The code of a value from JSON, read as the text a person would have typed."""
         return math.nan if value is None else self.code(as_text(value))
 
-    def of_column(self, texts: Sequence[str]) -> list[float | Fault]:
-        """The codes of the distinct texts of one column."""
-        return [self.of(text) for text in texts]
+    def of_column(self, values: Sequence[object]) -> list[float | Fault]:
+        """The codes of the distinct values of one column."""
+        return [self.of(value) for value in values]
 
     def fault(self, rule: str, given: str, remedy: str = "") -> Fault:
         """What is wrong with an answer to this field."""
@@ -108,19 +108,19 @@ class LevelField(Field):
         meant = f"Did you mean {' or '.join(close)}?"
         return self.fault("unknown_level", text, meant if close else "Write one of these words.")
 
-    def of_column(self, texts: Sequence[str]) -> list[float | Fault]:
-        """The codes of the distinct texts of one column.
+    def of_column(self, values: Sequence[object]) -> list[float | Fault]:
+        """The codes of the distinct values of one column.
 
         A yes/no column of ones and twos is coded 1 = no, 2 = yes, or the other way round. Then its
         ones are no answer either: whoever blanks the twos would turn no into yes.
         """
-        answers = super().of_column(texts)
-        written = {text.strip() for text in texts}
-        if not self._is_yes_no or "0" in written or "2" not in written:
+        answers = super().of_column(values)
+        texts = [as_text(value).strip() for value in values]
+        if not self._is_yes_no or "0" in texts or "2" not in texts:
             return answers
         remedy = "Write yes and no: which number means which cannot be known."
         return [
-            self.fault("ambiguous_code", text, remedy) if text.strip() in ("1", "2") else answer
+            self.fault("ambiguous_code", text, remedy) if text in ("1", "2") else answer
             for text, answer in zip(texts, answers, strict=True)
         ]
 

@@ -42,6 +42,10 @@ from spinecast.trees import Trees, leaves_of
 FloatArray = npt.NDArray[np.float64]
 
 
+# What reading raises when the files of a folder do not fit together.
+BROKEN = (AttributeError, KeyError, IndexError, OSError, TypeError, ValueError)
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A model read back from its folder, with how it was made."""
@@ -105,7 +109,7 @@ def read_bundle(folder: Path, registry_folder: Path | None = None) -> Bundle:
     try:
         registry = load_registry(folder / "registry")
         bundle = _read(folder, manifest, registry)
-    except (UsageRefused, KeyError, IndexError, TypeError, ValueError) as error:
+    except (UsageRefused, *BROKEN) as error:
         given = str(error) if isinstance(error, UsageRefused) else repr(error)
         problem = Problem(str(folder), given, "the files that `spinecast train` wrote")
         raise ModelRefused("The model cannot be read", [problem]) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -51,7 +52,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except MemoryError:
-        click.echo("There is not enough memory for this file. Score it in parts.", err=True)
+        click.echo("There is not enough memory for this file: give it in parts.", err=True)
         sys.exit(UsageRefused.exit_code)
     except Exception as bug:
         if os.environ.get("SPINECAST_TRACEBACK"):
@@ -69,12 +70,18 @@ def _leave(bug: Exception) -> NoReturn:
         )
         sys.exit(UsageRefused.exit_code)
     click.echo(
-        f"This is a bug in spinecast {__version__}: {type(bug).__name__}: {bug}\n"
-        "Please report it with the output of the same command after "
-        "`export SPINECAST_TRACEBACK=1`.",
+        f"This is a bug in spinecast {__version__}: {type(bug).__name__} in {_place(bug)}.\n"
+        "Please report this line. `export SPINECAST_TRACEBACK=1` shows more; that may quote "
+        "patients' data, so read it before you pass it on.",
         err=True,
     )
     sys.exit(SpinecastError.exit_code)
+
+
+def _place(bug: Exception) -> str:
+    """Where an exception was raised, without what it says: that may quote a patient's answers."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -98,7 +99,7 @@ class EvidenceInformedClassifier(ClassifierMixin, BaseEstimator):  # type: ignor
 
     def predict_proba(self, codes: FloatArray) -> FloatArray:
         """Risk of doing well and of failure, (n, 2)."""
-        risk = 1.0 / (1.0 + np.exp(-self.decision_function(codes)))
+        risk = expit(self.decision_function(codes))
         return np.column_stack([1.0 - risk, risk])
 
     def predict(self, codes: FloatArray) -> npt.NDArray[np.intp]:
@@ -124,16 +125,22 @@ def fit_model(
         for weight in recipe.evidence.weights
         for scale in recipe.evidence.scales
     }
-    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split)
+    repeats = recipe.resampling.inner_repeats
+    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats)
+    losses = _losses(unseen, y).mean(axis=(0, 2))
     trials = tuple(
-        Trial(weight, scale, _log_loss(margin, y))
-        for (weight, scale), margin in zip(beliefs, unseen, strict=True)
+        Trial(weight, scale, float(loss))
+        for (weight, scale), loss in zip(beliefs, losses, strict=True)
     )
-    best = int(np.argmin([trial.log_loss for trial in trials]))
-    chosen, margin = list(beliefs.values())[best], unseen[best]
+    best = int(np.argmin(losses))
+    # Trees and recalibration start from one repeat: a mean over repeats is smoother than the model.
+    chosen, margin, once = (
+        list(beliefs.values())[best],
+        unseen[0, best],
+        split[: len(split) // repeats],
+    )
 
     settings = _tree_settings(recipe.trees, registry, recipe.seed)
-    once = split[: len(split) // recipe.resampling.inner_repeats]
     inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
     forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
     linear = _fit(rows.columns, y, chosen)
@@ -165,18 +172,17 @@ def belief(encoding: Encoding, weight: float, scale: float) -> Belief:
 
 
 def out_of_fold(
-    columns: FloatArray, y: FloatArray, beliefs: Sequence[Belief], split: Folds
+    columns: FloatArray, y: FloatArray, beliefs: Sequence[Belief], split: Folds, repeats: int = 1
 ) -> FloatArray:
-    """Margins of patients no fit had seen, for each belief, (beliefs, n); repeats are averaged."""
-    total = np.zeros((len(beliefs), len(y)))
-    for learn, test in split:
+    """Margins of patients no fit had seen, for each repeat and belief, (repeats, beliefs, n)."""
+    margins = np.zeros((repeats, len(beliefs), len(y)))
+    for fold, (learn, test) in enumerate(split):
         start = None
         for i, held in enumerate(beliefs):
             fitted = _fit(columns[learn], y[learn], held, start)
-            total[i, test] += fitted.margin(columns[test])
+            margins[fold * repeats // len(split), i, test] = fitted.margin(columns[test])
             start = fitted.theta
-    seen = np.bincount(np.concatenate([test for _, test in split]), minlength=len(y))
-    return total / seen
+    return margins
 
 
 def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None) -> Folds:
@@ -199,10 +205,6 @@ def _fit(
 def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
     """Each patient's log-loss in nats."""
     return np.asarray(np.logaddexp(0.0, margin) - y * margin)
-
-
-def _log_loss(margin: FloatArray, y: FloatArray) -> float:
-    return float(_losses(margin, y).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,10 +339,11 @@ def _refits(
     line: Recalibration,
     recipe: Recipe,
 ) -> Refits:
-    """Coefficients refitted on bootstrap samples, with the trees' shape held and their share free.
+    """Coefficients refitted on bootstrap samples around redrawn priors; the trees' share is free.
 
-    The choices (weight, scale, rounds) are those of the model: an interval says how the
-    coefficients would differ with other patients of the same kind, not what another recipe gives.
+    Without a redrawn prior mean a coefficient of which the cohort says nothing would not move, and
+    look certain (Newton & Raftery 1994, doi 10.1111/j.2517-6161.1994.tb01956.x). The choices
+    (weight, scale, rounds) are those of the model, so the interval leaves them out.
     """
     one = np.ones(1)
     share = Belief(one, recipe.trees.share_sd * one, 0 * one, np.full(1, np.inf))
@@ -357,10 +360,11 @@ def _refits(
     design = with_intercept(np.column_stack([columns, trees]))
     start = np.concatenate([linear.theta, one])
     thetas = []
+    rng = np.random.default_rng(recipe.seed)
     for counts in resampled(len(y), recipe.interval.refits, recipe.seed):
         drawn = np.repeat(np.arange(len(y)), counts.astype(int))
-        thetas.append(
-            posterior.fit(partial(posterior.sums, design[drawn], y[drawn]), joint, start).theta
-        )
+        around = replace(joint, mean=rng.normal(joint.mean, joint.sd))
+        pieces = partial(posterior.sums, design[drawn], y[drawn])
+        thetas.append(posterior.fit(pieces, around, start).theta)
     theta = line.slope * np.array(thetas).reshape(-1, design.shape[1])
     return Refits(line.intercept + theta[:, 0], theta[:, 1:-1], theta[:, -1])

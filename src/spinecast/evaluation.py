@@ -23,7 +23,9 @@ from spinecast.resampling import folds, percentile_interval, resampled
 
 __all__ = ["Comparison", "Difference", "Estimate", "Performance", "compare", "evaluate", "folds"]
 
-RESAMPLES = 200
+RESAMPLES = 500
+# Dimensions of the risks of a repeated cross-validation.
+REPEATED = 2
 SEED = 20_250_101
 LEVEL = 0.95
 CAUTIONS = (
@@ -138,7 +140,9 @@ def evaluate(
 
     Args:
         y: Shape (patients,): 1 had the outcome, 0 had not, NaN unknown (left out and counted).
-        risk: Shape (patients,): predicted probability, NaN where none (left out and counted).
+        risk: Shape (patients,): predicted probability, NaN where none (left out and counted). Or
+            (repeats, patients) of a repeated cross-validation: measures are means over the repeats,
+            for the mean of two predictions is better than either; the curve is the first one's.
         resamples: Bootstrap resamples of patients; 0 for no intervals.
         seed: The same seed gives the same intervals, whatever the order of the rows.
         level: Confidence level of the percentile intervals.
@@ -162,8 +166,8 @@ def evaluate(
         level=level,
         resamples=resamples,
         estimates=estimates,
-        curve=calibration_curve(outcome, predicted, level=level),
-        notes=(*_notes(outcome, left_out), *_gaps(predicted, estimates, resamples)),
+        curve=calibration_curve(outcome, predicted[0], level=level),
+        notes=(*_notes(outcome, left_out), *_gaps(predicted[0], estimates, resamples)),
     )
 
 
@@ -211,8 +215,8 @@ def compare(
 
 def _known(
     y: npt.ArrayLike, risks: Mapping[str, npt.ArrayLike]
-) -> tuple[Vector, dict[str, Vector], int]:
-    """Outcomes and risks where all are known, and how many patients were left out.
+) -> tuple[Vector, dict[str, Matrix], int]:
+    """Outcomes and risks (repeats, patients) where all are known, and how many were left out.
 
     The patients come in an order of their own (by risk, then outcome), so that no answer depends on
     the order of rows in a file.
@@ -222,32 +226,41 @@ def _known(
     if not np.isin(outcome[~np.isnan(outcome)], (0, 1)).all():
         raise ValueError("y has values other than 0, 1 and NaN.")
     for name, risk in predicted.items():
-        if risk.shape != outcome.shape or outcome.ndim != 1:
+        if risk.shape[-1:] != outcome.shape or risk.ndim > REPEATED or outcome.ndim != 1:
             raise ValueError(f"{name} has shape {risk.shape}, y has {outcome.shape}; rows differ.")
         if (risk < 0).any() or (risk > 1).any():
             raise ValueError(f"{name} has values outside [0, 1]; are these log-odds or per cent?")
-    rows = np.stack([outcome, *(predicted[name] for name in sorted(predicted))])
+    rows = np.vstack([outcome, *(predicted[name] for name in sorted(predicted))])
     kept = np.flatnonzero(~np.isnan(rows).any(axis=0))
     kept = kept[np.lexsort(rows[:, kept])]
-    known = {name: risk[kept] for name, risk in predicted.items()}
+    known = {name: np.atleast_2d(risk)[:, kept] for name, risk in predicted.items()}
     return outcome[kept], known, len(outcome) - len(kept)
 
 
 def _draws(
-    outcome: Vector, risks: Mapping[str, Vector], resamples: int, seed: int
+    outcome: Vector, risks: Mapping[str, Matrix], resamples: int, seed: int
 ) -> dict[str, Matrix]:
     """Every measure of every model on every resample; per model, shape (resamples, measures)."""
     drawn = {name: np.full((resamples, len(MEASURES)), np.nan) for name in risks}
-    in_order = {name: np.argsort(risk, kind="stable") for name, risk in risks.items()}
+    in_order = {name: np.argsort(risk, axis=1, kind="stable") for name, risk in risks.items()}
     for row, counts in enumerate(resampled(len(outcome), resamples, seed)):
-        for name, order in in_order.items():
-            present = order[counts[order] > 0]
-            weights = counts[present].astype(np.float64)
-            drawn[name][row] = _measured(outcome[present], risks[name][present], weights)
+        for name, orders in in_order.items():
+            repeats = []
+            for order, risk in zip(orders, risks[name], strict=True):
+                present = order[counts[order] > 0]
+                weights = counts[present].astype(np.float64)
+                repeats.append(_measured_once(outcome[present], risk[present], weights))
+            drawn[name][row] = np.mean(repeats, axis=0)
     return drawn
 
 
-def _measured(outcome: Vector, risk: Vector, weights: Vector) -> Vector:
+def _measured(outcome: Vector, risks: Matrix, weights: Vector) -> Vector:
+    """Every measure, mean over the repeats."""
+    repeats = [_measured_once(outcome, risk, weights) for risk in risks]
+    return np.asarray(np.mean(repeats, axis=0))
+
+
+def _measured_once(outcome: Vector, risk: Vector, weights: Vector) -> Vector:
     return np.array([measure.function(outcome, risk, weights) for measure in MEASURES])
 
 

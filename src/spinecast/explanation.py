@@ -130,8 +130,8 @@ class Explainer:
     def _method(self) -> str:
         refits = len(self.model.refits)
         return (
-            f"normal on the log-odds scale; spread of {refits} bootstrap refits, and of the "
-            "effects of unknown factors over the values they may have"
+            f"normal on the log-odds scale; spread of {refits} bootstrap refits around redrawn "
+            "priors, and of the effects of unknown factors over the values they may have"
         )
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:

@@ -71,7 +71,7 @@ class CohortFacts:
     `risk_quantiles` are the 0th to 100th percentile of its patients' risks; `counts` the patients
     at each level, empty for numbers, and 0 also where there were fewer than FEW; `seen_low` and
     `seen_high` the range of a number without its FEW - 1 lowest and highest values, empty where
-    fewer were recorded. So the facts show no single patient.
+    fewer were recorded.
     """
 
     trained_on: TrainedOn

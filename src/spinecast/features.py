@@ -209,7 +209,11 @@ def _knots(factor: Factor) -> list[float]:
 def _staircase(index: int, factor: Factor, evidence: Evidence) -> Iterator[Column]:
     """One column for each step up the levels; the published value is the step's own share."""
     before = 0.0
-    for name, at, log_odds in _stairs(factor):
+    stairs = list(_stairs(factor))
+    # A prior's width is that of the largest contrast, which all the steps together make up.
+    steps = len(stairs) if factor.prior else 1
+    width = _width(factor.prior, evidence) / math.sqrt(steps)
+    for name, at, log_odds in stairs:
         yield Column(
             factor=index,
             name=f"{factor.name}, {name}",
@@ -219,7 +223,7 @@ def _staircase(index: int, factor: Factor, evidence: Evidence) -> Iterator[Colum
             shift=float(factor.reference_code >= at),
             per=1.0,
             published=log_odds - before,
-            prior_sd=_width(factor.prior, evidence),
+            prior_sd=width,
             sign=factor.sign,
         )
         before = log_odds

@@ -104,7 +104,7 @@ class Recipe(Declared):
     question: str = ""
     decision_rule: str = ""
     outcome: str = ""
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
     evidence: EvidenceRecipe = EvidenceRecipe()
     trees: TreeRecipe = TreeRecipe()
     resampling: ResamplingRecipe = ResamplingRecipe()

@@ -44,7 +44,7 @@ PROOF_ROWS = 200
 class TrainingResult:
     """A fitted model, what it was made from, and how it and its baselines did on unseen patients.
 
-    `unseen` holds each method's cross-validated risk per patient (mean over repeats).
+    `unseen` holds each method's cross-validated risks, (repeats, n).
     """
 
     model: Model
@@ -86,7 +86,7 @@ def train(
     """
     known = ~np.isnan(y)
     codes, y = codes[known], y[known]
-    _refuse_too_few(y)
+    _refuse_too_few(y, max(FEWEST_EVENTS, recipe.resampling.outer_folds))
     methods = _methods(registry, recipe)
     # These matrices are small: BLAS threads cost forty times what they save.
     with threadpool_limits(1, user_api="blas"):
@@ -108,7 +108,9 @@ def _train(
     ours = EvidenceInformedClassifier(registry, recipe).fit(codes, y)
     prove_explanations(ours.model_, ours.booster_, codes)
     rows = ours.model_.rows(codes)
-    facts = gather(registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS], trained_on)
+    facts = gather(
+        registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS][0], trained_on
+    )
     progress("fitting on all patients", 1, 1)
     performance = {name: evaluate(y, risk, seed=recipe.seed) for name, risk in unseen.items()}
     return TrainingResult(
@@ -125,17 +127,17 @@ def _train(
     )
 
 
-def _refuse_too_few(y: FloatArray) -> None:
+def _refuse_too_few(y: FloatArray, fewest: int) -> None:
     events, others = int(y.sum()), int((1 - y).sum())
-    if min(events, others) < FEWEST_EVENTS:
+    if min(events, others) < fewest:
         raise DataRefused(
             "The cohort is too small to train on",
             [
                 Problem(
                     "outcome",
                     f"{events} patients with the outcome and {others} without, where it is known",
-                    f"at least {FEWEST_EVENTS} of each",
-                    "Collect more patients, or score with the published evidence alone.",
+                    f"at least {fewest} of each",
+                    "Collect more patients; where outer folds are more than ten, fewer do.",
                 )
             ],
         )
@@ -164,17 +166,19 @@ def _unseen(
     recipe: Recipe,
     progress: Progress,
 ) -> dict[str, FloatArray]:
-    """Each method's risk of each patient from fits that had not seen them, mean over repeats."""
+    """Each method's risk of each patient from fits that had not seen them, (repeats, n)."""
     resampling = recipe.resampling
     split = list(
         folds(y, repeats=resampling.outer_repeats, splits=resampling.outer_folds, seed=recipe.seed)
     )
-    risks = {name: np.zeros(len(y)) for name in methods}
+    risks = {name: np.zeros((resampling.outer_repeats, len(y))) for name in methods}
     for done, (learn, test) in enumerate(split):
         progress("cross-validating", done, len(split))
         for name, make in methods.items():
             fitted = make().fit(codes[learn], y[learn])
-            risks[name][test] += fitted.predict_proba(codes[test])[:, 1] / resampling.outer_repeats
+            risks[name][done // resampling.outer_folds, test] = fitted.predict_proba(codes[test])[
+                :, 1
+            ]
     progress("cross-validating", len(split), len(split))
     return risks
 

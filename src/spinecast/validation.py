@@ -36,6 +36,11 @@ class Validation:
     performance: Performance
     remarks: tuple[str, ...]
 
+    @property
+    def standing(self) -> str:
+        """What has to stand on every figure: that patients are simulated, or the training's own."""
+        return " ".join(text for text in (SAME_FILE, SIMULATED) if text in self.remarks)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
         return {
@@ -72,7 +77,7 @@ def write_validation(found: Validation, folder: Path) -> None:
         UsageRefused: the folder cannot be written to.
     """
     told = json.dumps(found.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
-    plot = plots.calibration_plot(found.performance, remark=" ".join(found.remarks[:1]))
+    plot = plots.calibration_plot(found.performance, remark=found.standing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,13 +13,24 @@ import click
 if TYPE_CHECKING:
     from spinecast.batch import Patients
     from spinecast.cohort import CheckedCohort
+    from spinecast.decisions import Limits
     from spinecast.evaluation import Estimate, Performance
+    from spinecast.foreign import ForeignPredictions
+    from spinecast.judgement import Judgement
     from spinecast.labelled import LabelledCohort
     from spinecast.outcome import DefinitionCount, Labels
+    from spinecast.rejection import Rejected
 
 # Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
 SHOWN = 20
 MEASURED = ("auroc", "log_loss", "calibration_intercept", "calibration_slope", "observed_expected")
+DISTANCES = (
+    ("ici", "Calibration error, mean (ICI)"),
+    ("e50", "Calibration error, median (E50)"),
+    ("e90", "Calibration error, 90th centile (E90)"),
+)
+# Thresholds of a decision curve that are shown; validation.json has all.
+NET_BENEFITS = 6
 
 
 @dataclass
@@ -50,15 +61,27 @@ def checked(found: CheckedCohort) -> Iterable[str]:
         f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
         f"{len(found.rejected):,} rejected."
     )
-    if found.rejected.counts:
-        yield ""
-        yield "Rejected rows by rule (a row may break several):"
-        yield from table([[f"{rows:,}", rule] for rule, rows in found.rejected.counts.items()])
-        yield ""
-        yield from (f"  - {problem}" for problem in found.rejected.problems(SHOWN))
+    yield from _rejected(found.rejected)
     yield from _ignored(found.ignored_columns, found.suggestions)
     if found.absent_columns:
         yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
+
+
+def _rejected(found: Rejected) -> Iterable[str]:
+    if found.counts:
+        yield ""
+        yield "Rejected rows by rule (a row may break several):"
+        yield from table([[f"{rows:,}", rule] for rule, rows in found.counts.items()])
+        yield ""
+        yield from (f"  - {problem}" for problem in found.problems(SHOWN))
+
+
+def predictions(found: ForeignPredictions) -> Iterable[str]:
+    """What became of a file of risks and outcomes, line by line."""
+    yield (
+        f"{found.rows_read:,} rows: {len(found.risk):,} accepted, {len(found.rejected):,} rejected."
+    )
+    yield from _rejected(found.rejected)
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:
@@ -128,10 +151,52 @@ def performances(told: Mapping[str, Performance]) -> Iterable[str]:
     )
 
 
+def judged(told: Judgement) -> Iterable[str]:
+    """Every measure of some predictions, and net benefit at a few of the declared thresholds."""
+    area, apart = told.auroc, told.distances
+    lines = [["AUROC", _limits(area.value, area.low, area.high)]]
+    lines += [[e.label, _interval(e)] for e in told.performance.estimates if e.measure != "auroc"]
+    lines += [
+        [label, _limits(*(getattr(part, name) for part in (apart.value, apart.low, apart.high)))]
+        for name, label in DISTANCES
+    ]
+    yield from table(lines)
+    yield (
+        f"  {told.performance.patients:,} patients, {told.performance.events:,} with the outcome; "
+        f"{told.performance.level:.0%} intervals in brackets (AUROC: DeLong; others: bootstrap)."
+    )
+    yield from _net_benefit(told)
+
+
+def _net_benefit(told: Judgement) -> Iterable[str]:
+    if told.decisions is None or told.thresholds is None:
+        return
+    found = told.decisions.decisions
+    places = sorted({round(i * (len(found) - 1) / (NET_BENEFITS - 1)) for i in range(NET_BENEFITS)})
+    heads = ["", "net benefit", "of acting on all", "gain over the better of all and none"]
+    lines = [
+        [f"{d.threshold:.0%}", *(f"{n.value:.3f}" for n in (d.model, d.treat_all)), _spread(d.gain)]
+        for d in (found[place] for place in places)
+    ]
+    yield ""
+    yield f"Acting from a threshold on: {told.thresholds.action}"
+    yield from table([heads, *lines])
+
+
+def _spread(limits: Limits) -> str:
+    return _limits(limits.value, limits.low, limits.high)
+
+
 def _interval(estimate: Estimate) -> str:
-    if math.isnan(estimate.value):
+    return _limits(estimate.value, estimate.low, estimate.high)
+
+
+def _limits(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
         return "-"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    if math.isnan(low):
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def table(lines: Sequence[Sequence[str]]) -> Iterable[str]:

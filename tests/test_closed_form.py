@@ -1,4 +1,4 @@
-"""Intervals from formulas hold the truth as often as they say, and differences point the right way."""
+"""Intervals from formulas hold the truth as often as they say; differences point the right way."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
         for one in measured(*_cohort(250, seed)):
             held[one.measure].append(one.low <= truth[one.measure] <= one.high)
     for name in NAMES:
-        assert np.mean(held[name]) == pytest.approx(0.95, abs=0.03), name
+        assert np.mean(held[name]) == pytest.approx(0.95, abs=0.04), name
 
 
 def test_differences_of_two_like_groups_leave_out_none_one_time_in_twenty():

@@ -70,13 +70,18 @@ def loss_differences(
         codes: Shape (patients, factors), NaN unknown; a factor is compared where it is known.
         is_lost: Shape (patients,), whether the outcome is not known.
     """
+    columns = zip(registry.factors, codes.T, strict=True)
     pairs = [
-        (factor, column[is_lost & ~np.isnan(column)], column[~is_lost & ~np.isnan(column)])
-        for factor, column in zip(registry.factors, codes.T, strict=True)
+        (factor, _known(column[is_lost]), _known(column[~is_lost])) for factor, column in columns
     ]
     large = [pair for pair in pairs if min(len(pair[1]), len(pair[2])) >= FEWEST_LOST]
     found = [one for pair in large for one in _compared(*pair, tests=len(large))]
     return tuple(sorted(found, key=lambda one: -abs(one.standardised)))
+
+
+def _known(column: FloatArray) -> FloatArray:
+    """What is known, sorted, so that sums do not depend on the order of rows."""
+    return np.sort(column[~np.isnan(column)])
 
 
 def _compared(

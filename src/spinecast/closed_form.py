@@ -83,9 +83,8 @@ def measured(y: npt.ArrayLike, risk: npt.ArrayLike, *, level: float = 0.95) -> t
     outcome, risks = np.asarray(y, dtype=np.float64), np.asarray(risk, dtype=np.float64)
     reach = NormalDist().inv_cdf((1 + level) / 2)
     area = auroc_interval(outcome, risks, level=level)
-    found = [
-        Measured("auroc", _LABELS["auroc"], area.value, area.low, area.high, area.standard_error)
-    ]
+    numbers = (float(n) for n in (area.value, area.low, area.high, area.standard_error))
+    found = [Measured("auroc", _LABELS["auroc"], *numbers)]
     for name, value, error in (
         _observed_expected(outcome, risks),
         *_calibration(outcome, risks),

@@ -56,7 +56,7 @@ def groupings(cohort: Cohort, outcome: FloatArray) -> tuple[Grouping, ...]:
             enough (else the patients are put in thirds by date).
     """
     found = [_sites(cohort), _periods(cohort, outcome)]
-    named = (cohort.registry.by_name[name] for name in cohort.registry.subgroups)
+    named = (cohort.registry.by_name[name] for name in dict.fromkeys(cohort.registry.subgroups))
     found += [_factor(factor, cohort) for factor in named]
     return tuple(grouping for grouping in found if len(grouping.names) > 1)
 

@@ -507,6 +507,52 @@ def test_a_model_is_held_against_a_cohort(here, model, cohort_file):
     ]
 
 
+def test_a_decision_curve_is_declared_with_what_acting_is(here, model, cohort_file):
+    words = ("validate", cohort_file, "--model", model, "--out", "v", "--thresholds", "0.1-0.4")
+    assert spinecast(*words).code == 2
+    answer = spinecast(*words, "--action", "offer rehabilitation first")
+    assert answer.code == 0, answer.err
+    assert "Acting from a threshold on: offer rehabilitation first" in answer.out
+    told = json.loads(Path("v/validation.json").read_text())
+    assert len(told["decision_curve"]["net_benefit"]) == 31
+    auroc = told["performance"]["estimates"][0]["value"]
+    assert told["auroc_delong"]["value"] == pytest.approx(auroc)
+    assert set(told["calibration_distances"]["value"]) == {"ici", "e50", "e90", "emax"}
+    assert told["same_file"] is False
+
+
+def test_somebody_elses_risks_are_judged_without_a_model(here):
+    rows = [f"{(i % 10) / 10},{'yes' if i % 10 > 6 else 'no'}" for i in range(80)]
+    Path("t.csv").write_text("\n".join(["p,y", *rows, "2,no"]) + "\n")
+    answer = spinecast("validate", "t.csv", "--risks", "p", "--outcomes", "y", "--out", "v")
+    assert answer.code == 0, answer.err
+    assert "81 rows: 80 accepted, 1 rejected" in answer.err
+    assert "--percent" in answer.err
+    for label in ("AUROC", "Brier score", "ICI", "80 patients, 24 with the outcome", "exactly 0"):
+        assert label in answer.out
+    assert sorted(path.name for path in Path("v").iterdir()) == [
+        "calibration.svg",
+        "validation.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--risks", "p"),
+        ("--outcomes", "y"),
+        ("--model", "m", "--risks", "p", "--outcomes", "y"),
+        ("--model", "m", "--percent"),
+        ("--risks", "p", "--outcomes", "y", "--registry", "r"),
+    ],
+)
+def test_what_is_held_against_outcomes_is_a_model_or_two_columns(here, words):
+    answer = spinecast("validate", "t.csv", *words, "--out", "v")
+    assert answer.code == 2
+    assert "either --model" in answer.err
+
+
 # --- another registry -----------------------------------------------------------------------------
 
 

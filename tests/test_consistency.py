@@ -197,6 +197,7 @@ BROKEN = [
     ("simulation.toml", "pain > 5", "pain_followup > 5", "simulation.toml departures, number 1"),
     ("simulation.toml", 'rule = "diabetes"', 'rule = "pain"', "lost_more, number 1"),
     # references
+    ("registry.toml", "[base_rate]", 'subgroups = ["packs"]\n[base_rate]', "the factor 'packs'"),
     ("mechanisms.toml", 'factor = "smoking"', 'factor = "smoke"', "[scar]: names the factor 'smo"),
     ("documents.toml", 'mechanisms = ["scar"]', 'mechanisms = ["scars"]', "the mechanism 'scars'"),
     ("documents.toml", 'mechanisms = ["scar"]', 'factors = ["scar"]', "names the factor 'scar'"),

@@ -22,6 +22,9 @@ from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 if TYPE_CHECKING:
     from spinecast.batch import Patients
     from spinecast.factors import Registry
+    from spinecast.foreign import ForeignValidation
+    from spinecast.judgement import Thresholds
+    from spinecast.validation import Validation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -358,22 +361,81 @@ def _show(patients: Patients, form: str, out: Path | None, *, full: bool) -> Non
 
 
 @commands.command()
-@click.argument("cohort", type=FILE)
-@_model_option
+@click.argument("file", type=FILE)
+@click.option("--model", "model_folder", type=FILE, help="Folder of the model; FILE is a cohort.")
+@click.option("--risks", metavar="COLUMN", help="Without a model: the column of predicted risks.")
+@click.option("--outcomes", metavar="COLUMN", help="And that of outcomes: 0/1 or yes/no.")
+@click.option("--percent", is_flag=True, help="The predicted risks are per cent, not 0 to 1.")
+@click.option("--thresholds", metavar="LOW-HIGH", help="Risks from which to act, as 0.05-0.5.")
+@click.option("--action", metavar="TEXT", help="What acting is; needed for a decision curve.")
 @click.option("--out", type=FILE, required=True, help="Folder for the numbers and the plot.")
 @_registry_option
-def validate(cohort: Path, model_folder: Path, out: Path, registry_folder: Path | None) -> None:
-    """Hold a model against a cohort whose outcomes are known."""
+def validate(
+    file: Path,
+    model_folder: Path | None,
+    risks: str | None,
+    outcomes: str | None,
+    percent: bool,  # noqa: FBT001 - a flag of the command line
+    thresholds: str | None,
+    action: str | None,
+    out: Path,
+    registry_folder: Path | None,
+) -> None:
+    """Hold a model against a cohort whose outcomes are known, or judge somebody else's risks.
+
+    With --model, FILE is a cohort. With --risks and --outcomes, FILE holds a column of predicted
+    risks and one of outcomes, from any model.
+    """
+    from spinecast.judgement import declared
+
+    at = declared(thresholds, action)
+    foreign = any((risks, outcomes, percent))
+    if model_folder is not None and not foreign:
+        _validate_model(file, model_folder, registry_folder, at, out)
+    elif model_folder is None and risks and outcomes and registry_folder is None:
+        _validate_predictions(file, risks, outcomes, at, out, percent=percent)
+    else:
+        problem = Problem(
+            "validate",
+            "it does not say what to hold against the outcomes",
+            "either --model (with or without --registry), or --risks and --outcomes",
+        )
+        raise UsageRefused("Nothing was validated", [problem])
+
+
+def _validate_model(
+    cohort: Path, model_folder: Path, registry_folder: Path | None, at: Thresholds | None, out: Path
+) -> None:
     from spinecast import console, validation
     from spinecast.scoring import Scorer
 
     scorer = Scorer.load(model_folder, registry_folder)
-    found = validation.validate(scorer, cohort)
+    found = validation.validate(scorer, cohort, thresholds=at)
     for line in console.labelled(found.labelled):
         console.note(line)
     validation.write_validation(found, out)
     click.echo(f"Model {scorer.explainer.identity.id} on {cohort}:")
-    for line in (*console.performances({"spinecast": found.performance}), *found.remarks):
+    _show_judged(found, out)
+
+
+def _validate_predictions(
+    file: Path, risks: str, outcomes: str, at: Thresholds | None, out: Path, *, percent: bool
+) -> None:
+    from spinecast import console, foreign
+
+    told = foreign.read_predictions(file, risks, outcomes, percent=percent)
+    for line in console.predictions(told):
+        console.note(line)
+    found = foreign.validate_predictions(told, thresholds=at)
+    foreign.write_validation(found, out)
+    click.echo(f"{risks} against {outcomes} in {file}:")
+    _show_judged(found, out)
+
+
+def _show_judged(found: Validation | ForeignValidation, out: Path) -> None:
+    from spinecast import console
+
+    for line in (*console.judged(found.judgement), *found.remarks):
         click.echo(line)
     click.echo(
         f"The numbers are in {out / 'validation.json'}, the plot in {out / 'calibration.svg'}."

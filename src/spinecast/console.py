@@ -13,7 +13,10 @@ import click
 if TYPE_CHECKING:
     from spinecast.batch import Patients
     from spinecast.cohort import CheckedCohort
+    from spinecast.decisions import Limits
     from spinecast.evaluation import Estimate, Performance
+    from spinecast.foreign import ForeignPredictions
+    from spinecast.judgement import Judgement
     from spinecast.labelled import LabelledCohort
     from spinecast.outcome import DefinitionCount, Labels
     from spinecast.rejection import Rejected
@@ -23,6 +26,13 @@ SHOWN = 20
 # How many of the values given are shown for one kind of reason.
 EXAMPLES = 3
 MEASURED = ("auroc", "log_loss", "calibration_intercept", "calibration_slope", "observed_expected")
+DISTANCES = (
+    ("ici", "Calibration error, mean (ICI)"),
+    ("e50", "Calibration error, median (E50)"),
+    ("e90", "Calibration error, 90th centile (E90)"),
+)
+# Thresholds of a decision curve that are shown; validation.json has all.
+NET_BENEFITS = 6
 
 
 @dataclass
@@ -55,12 +65,7 @@ def checked(found: CheckedCohort) -> Iterable[str]:
     )
     if found.empty_rows:
         yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
-    if found.rejected.counts:
-        yield ""
-        yield "Rejected rows by rule (a row may break several):"
-        yield from table([[f"{rows:,}", rule] for rule, rows in found.rejected.counts.items()])
-        yield ""
-        yield from _reasons(found.rejected)
+    yield from _rejected(found.rejected)
     yield from _ignored(found.ignored_columns, found.suggestions)
     if found.absent_columns:
         yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
@@ -77,6 +82,23 @@ def _reasons(rejected: Rejected) -> Iterable[str]:
         also = f" Also given: {others}." if others else ""
         yield f"  - {kind.faults[0].problem(f'row {kind.row}{more}')}{also}"
     yield "Each reason with its row: `spinecast check` with --rejected FILE."
+
+
+def _rejected(found: Rejected) -> Iterable[str]:
+    if found.counts:
+        yield ""
+        yield "Rejected rows by rule (a row may break several):"
+        yield from table([[f"{rows:,}", rule] for rule, rows in found.counts.items()])
+        yield ""
+        yield from _reasons(found)
+
+
+def predictions(found: ForeignPredictions) -> Iterable[str]:
+    """What became of a file of risks and outcomes, line by line."""
+    yield (
+        f"{found.rows_read:,} rows: {len(found.risk):,} accepted, {len(found.rejected):,} rejected."
+    )
+    yield from _rejected(found.rejected)
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:
@@ -146,10 +168,52 @@ def performances(told: Mapping[str, Performance]) -> Iterable[str]:
     )
 
 
+def judged(told: Judgement) -> Iterable[str]:
+    """Every measure of some predictions, and net benefit at a few of the declared thresholds."""
+    area, apart = told.auroc, told.distances
+    lines = [["AUROC", _limits(area.value, area.low, area.high)]]
+    lines += [[e.label, _interval(e)] for e in told.performance.estimates if e.measure != "auroc"]
+    lines += [
+        [label, _limits(*(getattr(part, name) for part in (apart.value, apart.low, apart.high)))]
+        for name, label in DISTANCES
+    ]
+    yield from table(lines)
+    yield (
+        f"  {told.performance.patients:,} patients, {told.performance.events:,} with the outcome; "
+        f"{told.performance.level:.0%} intervals in brackets (AUROC: DeLong; others: bootstrap)."
+    )
+    yield from _net_benefit(told)
+
+
+def _net_benefit(told: Judgement) -> Iterable[str]:
+    if told.decisions is None or told.thresholds is None:
+        return
+    found = told.decisions.decisions
+    places = sorted({round(i * (len(found) - 1) / (NET_BENEFITS - 1)) for i in range(NET_BENEFITS)})
+    heads = ["", "net benefit", "of acting on all", "gain over the better of all and none"]
+    lines = [
+        [f"{d.threshold:.0%}", *(f"{n.value:.3f}" for n in (d.model, d.treat_all)), _spread(d.gain)]
+        for d in (found[place] for place in places)
+    ]
+    yield ""
+    yield f"Acting from a threshold on: {told.thresholds.action}"
+    yield from table([heads, *lines])
+
+
+def _spread(limits: Limits) -> str:
+    return _limits(limits.value, limits.low, limits.high)
+
+
 def _interval(estimate: Estimate) -> str:
-    if math.isnan(estimate.value):
+    return _limits(estimate.value, estimate.low, estimate.high)
+
+
+def _limits(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
         return "-"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    if math.isnan(low):
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def table(lines: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -21,7 +21,16 @@ from spinecast.logistic import Matrix, Vector
 from spinecast.metrics import MEASURES, SAME, Measure
 from spinecast.resampling import folds, percentile_interval, resampled
 
-__all__ = ["Comparison", "Difference", "Estimate", "Performance", "compare", "evaluate", "folds"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Estimate",
+    "Performance",
+    "compare",
+    "evaluate",
+    "folds",
+    "plain",
+]
 
 RESAMPLES = 500
 # Dimensions of the risks of a repeated cross-validation.
@@ -62,7 +71,7 @@ class Evaluated:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, text and numbers, ready for JSON; None for what could not be computed."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,9 +314,10 @@ def _frame(rows: tuple[Any, ...], record: type[Any]) -> pd.DataFrame:
     return pd.DataFrame([asdict(r) for r in rows], columns=[f.name for f in fields(record)])
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """The same with lists for tuples and None for numbers that are none, ready for JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+        return {key: plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -195,7 +195,10 @@ class Impossible(Declared):
 
 
 class Registry(Declared):
-    """Everything that is known before the first patient: factors, evidence, outcome, population."""
+    """Everything that is known before the first patient: factors, evidence, outcome, population.
+
+    `subgroups` names the factors by which performance is reported group by group.
+    """
 
     name: str
     version: str
@@ -207,6 +210,7 @@ class Registry(Declared):
     base_rate: BaseRate
     evidence: Evidence
     domains: dict[str, str]
+    subgroups: Names = ()
     factors: tuple[Factor, ...]
     exclusions: tuple[Exclusion, ...] = Field(default=(), strict=False)
     impossible: tuple[Impossible, ...] = Field(default=(), strict=False)

@@ -77,6 +77,7 @@ def _factors(registry: Registry) -> Iterator[Problem]:
     yield from _missing("population.toml correlations", "factor", pairs, names)
     stratum = [registry.stratum] if registry.stratum is not None else []
     yield from _missing("population.toml stratum", "factor", stratum, names)
+    yield from _missing("registry.toml subgroups", "factor", registry.subgroups, names)
     told = registry.simulation
     yield from _missing("simulation.toml missing_share", "factor", told.missing_share, names)
     baselines = [plan.baseline for plan in told.followup if plan.baseline]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scipy.special import expit
 
-from spinecast import plots
-from spinecast.errors import Problem, UsageRefused
-from spinecast.evaluation import Performance, evaluate
-from spinecast.files import reason, write_text
+from spinecast.evaluation import Performance
+from spinecast.judgement import Judgement, Thresholds, judge, write_judged
 from spinecast.labelled import LabelledCohort, read_labelled
 from spinecast.scoring import Scorer
 
@@ -27,13 +24,15 @@ class Validation:
     Attributes:
         scorer: the model.
         labelled: the patients and their outcomes.
-        performance: the measures, with bootstrap intervals, and the calibration curve.
+        judgement: all measures, with intervals.
+        same_file: whether the model was trained on this very file.
         remarks: what has to be known beside the figures.
     """
 
     scorer: Scorer
     labelled: LabelledCohort
-    performance: Performance
+    judgement: Judgement
+    same_file: bool
     remarks: tuple[str, ...]
 
     @property
@@ -41,19 +40,30 @@ class Validation:
         """What has to stand on every figure: that patients are simulated, or the training's own."""
         return " ".join(text for text in (SAME_FILE, SIMULATED) if text in self.remarks)
 
+    @property
+    def performance(self) -> Performance:
+        """The measures with bootstrap intervals, and the calibration curve."""
+        return self.judgement.performance
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
         return {
             "model": asdict(self.scorer.explainer.identity),
             "data": asdict(self.labelled.facts),
             "outcome": self.labelled.labels.definition,
+            "same_file": self.same_file,
             "remarks": list(self.remarks),
-            "performance": self.performance.to_dict(),
+            **self.judgement.to_dict(),
         }
 
 
-def validate(scorer: Scorer, path: Path) -> Validation:
+def validate(scorer: Scorer, path: Path, *, thresholds: Thresholds | None = None) -> Validation:
     """Score the patients of a cohort file and hold the risks against what became of them.
+
+    Args:
+        scorer: the model.
+        path: the cohort file.
+        thresholds: declared beforehand; without them there is no decision curve.
 
     Raises:
         UsageRefused: there is no such file.
@@ -66,8 +76,8 @@ def validate(scorer: Scorer, path: Path) -> Validation:
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
     same_file = labelled.facts.sha256 == training.get("data", {}).get("sha256")
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
-    performance = evaluate(labelled.labels.failed, risk)
-    return Validation(scorer, labelled, performance, (*remarks, *performance.notes))
+    judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
+    return Validation(scorer, labelled, judgement, same_file, (*remarks, *judgement.notes))
 
 
 def write_validation(found: Validation, folder: Path) -> None:
@@ -76,12 +86,4 @@ def write_validation(found: Validation, folder: Path) -> None:
     Raises:
         UsageRefused: the folder cannot be written to.
     """
-    told = json.dumps(found.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
-    plot = plots.calibration_plot(found.performance, remark=found.standing)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = Problem(str(folder), reason(error), "a folder that can be written to is needed")
-        raise UsageRefused("The validation was not written", [problem]) from None
-    write_text(folder / "validation.json", told + "\n")
-    write_text(folder / "calibration.svg", plot)
+    write_judged(found.to_dict(), found.judgement, found.standing, folder)

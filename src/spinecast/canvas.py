@@ -144,7 +144,7 @@ def ratio_ticks(axis: Axis, ends: tuple[float, float]) -> None:
     else:
         even = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high)
         ticks = [tick for tick in even if max(low, 1e-9) <= tick <= high]
-    axis.set_ticks(np.log(ticks).tolist(), [f"{tick:.3g}" for tick in ticks])
+    axis.set_ticks(np.log(ticks).tolist(), [f"{tick:.4g}" for tick in ticks])
 
 
 def svg(figure: Figure, title: str, words: str) -> str:

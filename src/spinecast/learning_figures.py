@@ -24,7 +24,6 @@ from spinecast.canvas import (
     explain_signs,
     framed,
     say_empty,
-    spaced,
     svg,
     with_limits,
 )
@@ -134,11 +133,21 @@ def _draw_learning(axes: Axes, points: Sequence[Point], interval: str) -> None:
         axes.vlines(sizes, lows, highs, color=BLUE, linewidth=1, label=interval)
     axes.plot(sizes, values, "o-", color=INK, markersize=4.5, linewidth=1.4, label="Estimate")
     axes.set_xscale("log")
-    shown = [points[place] for place in spaced(len(points), MOST_TICKS)]
+    shown = _apart(points)
     names = [f"{p[0]:,}" + ("" if p[4] is None else f"\n({p[4]:,})") for p in shown]
     axes.set_xticks([p[0] for p in shown], names)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
+
+
+def _apart(points: Sequence[Point]) -> list[Point]:
+    """The points with a tick: the last, and downwards from it those not too near the one above."""
+    least = math.log(points[-1][0] / points[0][0]) / MOST_TICKS
+    shown = [points[-1]]
+    for point in points[-2::-1]:
+        if math.log(shown[-1][0] / point[0]) >= least:
+            shown.append(point)
+    return shown
 
 
 def _draw_instability(axes: Axes, rows: Matrix, shown: Matrix, name: str) -> None:

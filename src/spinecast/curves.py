@@ -118,7 +118,7 @@ def calibration_curve(
     return CalibrationCurve(
         groups=risk_groups(outcome, risks, level=level),
         smooth=_smooth_points(outcome, risks, level=level, knots=knots),
-        histogram=_histogram(outcome, risks),
+        histogram=risk_bins(outcome, risks),
     )
 
 
@@ -233,7 +233,8 @@ def _smooth_points(
     return tuple(CurvePoint(*map(float, p)) for p in zip(at, curve.at(at), low, high, strict=True))
 
 
-def _histogram(outcome: Vector, risks: Vector) -> tuple[RiskBin, ...]:
+def risk_bins(outcome: Vector, risks: Vector) -> tuple[RiskBin, ...]:
+    """How many patients lie in each fiftieth of the range of risks; none may be missing."""
     edges = np.linspace(0.0, 1.0, BINS + 1)
     events, others = (np.histogram(risks[outcome == o], edges)[0] for o in (1, 0))
     return tuple(

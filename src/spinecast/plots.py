@@ -6,12 +6,9 @@ title and a description in words for those who do not see it.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import matplotlib as mpl
@@ -20,26 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from spinecast.curves import CalibrationCurve, RiskGroup
+from spinecast.canvas import BLUE, GREY, INK, PALE, STYLE, svg
+from spinecast.curves import CalibrationCurve, RiskBin, RiskGroup
 from spinecast.evaluation import Estimate, Performance
 from spinecast.metrics import MEASURES
 
-INK, GREY, BLUE, PALE = "#1a1a1a", "#767676", "#0072b2", "#c6dbe9"
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "hatch.linewidth": 0.6,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "spinecast",
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 SHOWN = ("auroc", "calibration_intercept", "calibration_slope", "observed_expected")
 COMPARED = ("auroc", "log_loss")
 
@@ -59,7 +41,7 @@ def calibration_plot(
     """
     with mpl.rc_context(STYLE):
         figure = _calibration_figure(performance, title, remark)
-        return _svg(figure, title, _calibration_words(performance, remark))
+        return svg(figure, title, _calibration_words(performance, remark))
 
 
 def comparison_plot(
@@ -82,7 +64,7 @@ def comparison_plot(
     """
     with mpl.rc_context(STYLE):
         figure = _comparison_figure(performances, measures, title, remark)
-        return _svg(figure, title, _comparison_words(performances, measures, remark))
+        return svg(figure, title, _comparison_words(performances, measures, remark))
 
 
 def _calibration_figure(performance: Performance, title: str, remark: str) -> Figure:
@@ -93,7 +75,7 @@ def _calibration_figure(performance: Performance, title: str, remark: str) -> Fi
     above = "\n".join(filter(None, [textwrap.fill(remark, 90), _numbers(performance)]))
     upper.set_title(above, loc="left", fontsize=8, linespacing=1.4)
     _draw_curve(upper, performance, top)
-    _draw_histogram(lower, performance, top)
+    draw_histogram(lower, performance.curve.histogram, top)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
 
@@ -122,9 +104,8 @@ def _draw_curve(axes: Axes, performance: Performance, top: float) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def _draw_histogram(axes: Axes, performance: Performance, top: float) -> None:
+def draw_histogram(axes: Axes, bins: Sequence[RiskBin], top: float) -> None:
     """Where the risks lie: patients with the outcome upwards, the others downwards."""
-    bins = performance.curve.histogram
     sides: tuple[tuple[int, list[int], str, dict[str, Any]], ...] = (
         (1, [b.events for b in bins], "with the outcome", {"color": INK, "edgecolor": "white"}),
         (-1, [b.others for b in bins], "without", {"color": "white", "edgecolor": GREY}),
@@ -252,17 +233,3 @@ def _comparison_words(
 def _legend(performances: Mapping[str, Performance]) -> str:
     levels = sorted({f"{performance.level:.0%}" for performance in performances.values()})
     return f"Dot: estimate. Line: {' or '.join(levels)} interval."
-
-
-def _svg(figure: Figure, title: str, words: str) -> str:
-    """The figure as one element with its title and description first; no date, no prolog."""
-    page = io.StringIO()
-    figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = page.getvalue()
-    opening, body = drawn[drawn.index("<svg") :].split(">", 1)
-    name = hashlib.sha256((title + words).encode()).hexdigest()[:12]
-    return (
-        f'{opening} role="img" aria-labelledby="t{name} d{name}">\n'
-        f' <title id="t{name}">{escape(title)}</title>\n'
-        f' <desc id="d{name}">{escape(words)}</desc>{body}'
-    )

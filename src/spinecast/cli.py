@@ -288,7 +288,8 @@ def train(
     click.echo(
         f"Literature trusted by {choices.weight:g}, priors {choices.scale:g} times as wide, "
         f"{choices.rounds} rounds of trees.\n"
-        f"Model {told.model_id} in {out}; MLflow run {told.run_id}."
+        f"Model {told.model_id} in {out}; MLflow run {told.run_id}, "
+        f"to be served as {told.model_uri}."
     )
 
 

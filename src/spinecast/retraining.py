@@ -23,11 +23,12 @@ from spinecast.training import TrainingResult, train
 
 @dataclass(frozen=True)
 class Retrained:
-    """A training, the id of the model in its folder, and its run in MLflow."""
+    """A training, the id of the model in its folder, and its run and model in MLflow."""
 
     result: TrainingResult
     model_id: str
     run_id: str
+    model_uri: str
 
 
 def retrain(
@@ -82,7 +83,7 @@ def retrain(
         result, folder, experiment_name=experiment, data=labelled.facts, home=home
     )
     progress("recording the run", 1, 1)
-    return Retrained(result, model_id, run.run_id)
+    return Retrained(result, model_id, run.run_id, run.model_uri)
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -27,7 +27,7 @@ from spinecast.recipe import (
 )
 from spinecast.report import write_report
 from spinecast.report_numbers import NOT_RUN
-from spinecast.study import read_study
+from spinecast.study import Study, read_study
 from spinecast.synthetic import simulate
 from spinecast.tables import write_table
 from spinecast.training import train
@@ -54,7 +54,26 @@ thresholds = [0.1, 0.4]
 clinical_action = "offer <i>rehabilitation</i> first"
 """
 NAME = "<img src=x>.csv"
-SECTIONS = ["calculation", "calibration", "eligibility", "encoding", "flow", "internal-validation", "measures", "methods", "model", "outcome", "output", "participants", "performance", "predictors", "sample-size", "sites", "subgroups", "updating"]
+SECTIONS = [
+    "calculation",
+    "calibration",
+    "eligibility",
+    "encoding",
+    "flow",
+    "internal-validation",
+    "measures",
+    "methods",
+    "model",
+    "outcome",
+    "output",
+    "participants",
+    "performance",
+    "predictors",
+    "sample-size",
+    "sites",
+    "subgroups",
+    "updating",
+]
 STANDARDS = (tripod, probast, hti1, model_card)
 
 
@@ -119,6 +138,11 @@ def bundle(result, labelled, place):
 
 
 @pytest.fixture(scope="module")
+def found(result, labelled):
+    return reports.gather(result, labelled, Study(), None)
+
+
+@pytest.fixture(scope="module")
 def bare(result, labelled, bundle, place):
     return write_report(result, labelled, bundle, place / "bare").parent
 
@@ -177,8 +201,6 @@ def test_every_figure_says_how_it_was_made_and_where_its_numbers_are(folder):
 
 def test_what_counts_as_reported_is_there(folder):
     study = read_study(folder / "study.toml") if (folder / "study.toml").exists() else None
-    from spinecast.study import Study
-
     for standard in STANDARDS:
         held = standard(study or Study(), folder)
         assert held.counts["reported"]
@@ -233,11 +255,13 @@ def test_the_same_training_gives_the_same_report(bare, result, labelled, bundle,
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 def test_a_failure_half_way_leaves_no_folder_or_the_former_one(
-    error, result, labelled, bundle, tmp_path, monkeypatch
+    error, found, result, labelled, bundle, tmp_path, monkeypatch
 ):
     def fail(*_):
         raise error
 
+    monkeypatch.setattr(reports, "gather", lambda *_: found)
+    monkeypatch.setattr(reports, "figures", lambda *_: ())
     (tmp_path / "former").mkdir()
     (tmp_path / "former" / "report.html").write_text("precious")
     monkeypatch.setattr(reports, "as_markdown", fail)

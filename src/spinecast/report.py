@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from spinecast.internal import InternalValidation
 from spinecast.labelled import LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.report_figures import Drawn, figures
+from spinecast.report_methods import methods
 from spinecast.report_numbers import NOT_RUN, Evidence, documents, gather
-from spinecast.report_parts import Section, sections
+from spinecast.report_parts import Section
+from spinecast.report_results import results
 from spinecast.study import FILE as STUDY
 from spinecast.study import Study, read_study
 from spinecast.training import TrainingResult
@@ -71,7 +74,10 @@ def write_report(
     progress(STAGE, 0, steps)
     found = gather(result, labelled, written, internal)
     drawn = figures(found)
-    parts = sections(found, drawn)
+    parts = tuple(
+        replace(part, figures=tuple(one for one in drawn if one.section == part.id))
+        for part in (*methods(found), *results(found))
+    )
     progress(STAGE, 1, steps)
     with whole_folder(folder) as scratch:
         for name, document in documents(found).items():

@@ -248,7 +248,7 @@ def test_a_flag_is_no_reason_why_something_does_not_arise(report):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "draft"), [("enough", "PY"), ("too small", "N"), ("other", "NI"), (None, "NI")]
+    ("verdict", "draft"), [("enough", "PY"), ("too few", "N"), ("other", "NI"), (None, "NI")]
 )
 def test_a_draft_on_sample_size_follows_the_verdict_of_the_run(report, verdict, draft):
     size = {"development": {"verdict": verdict}, "validation": {"verdict": verdict}}

@@ -563,6 +563,10 @@ def test_a_model_is_trained_with_another_registry(tiny_training, tiny_model, tin
     identity = read_bundle(tiny_model).explainer.identity
     assert f"Model {identity.id} in {tiny_model}; MLflow run " in tiny_training.out
     assert (identity.registry, identity.trained_on) == (tiny.id, "simulated")
+    page = Path(tiny_training.out.splitlines()[-1])
+    assert page.parts[-4:] == ("runs", "reports", "tiny", "report.html")
+    assert page.is_file()
+    assert [*page.parents[2].glob("artifacts/**/report/report.html")]
 
 
 def test_every_other_command_takes_another_registry(here, tiny_model, tiny_cohort, tiny):

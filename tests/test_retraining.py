@@ -291,3 +291,42 @@ def runs_of(database: Path) -> set[str]:
     rows = connection.execute("select status from runs").fetchall()
     connection.close()
     return {status.lower() for (status,) in rows}
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", ["report", "study"])
+def test_a_report_that_cannot_be_is_refused_before_training(wrong, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(retraining, "train", lambda *_, **__: pytest.fail("it was trained"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("precious")
+    given = {
+        "report": {"report": tmp_path / "mine"},
+        "study": {"report": tmp_path / "r", "study": tmp_path / "none.toml"},
+    }
+    before = listed(tmp_path)
+    with pytest.raises(UsageRefused):
+        retraining.retrain(
+            labelled, RECIPE, tmp_path / "m", experiment="x", home=tmp_path / "runs", **given[wrong]
+        )
+    assert listed(tmp_path) == before
+
+
+@pytest.mark.parametrize("proof", [False, True])
+def test_internal_validation_runs_only_when_asked(proof, told, labelled, tmp_path, monkeypatch):
+    asked, written = [], []
+    monkeypatch.setattr(retraining, "train", lambda *_, **__: told.result)
+    monkeypatch.setattr(retraining.tracking, "record", lambda *_, **__: run_of("r"))
+    monkeypatch.setattr(retraining, "internal_validation", lambda *_, **__: asked.append(1))
+    monkeypatch.setattr(retraining.reports, "write_report", lambda *_, **how: written.append(how))
+    retraining.retrain(
+        labelled,
+        RECIPE,
+        tmp_path / "m",
+        experiment="x",
+        home=tmp_path / "runs",
+        report=tmp_path / "r",
+        proof=proof,
+    )
+    assert (len(asked), len(written)) == (proof, 1)

@@ -250,6 +250,9 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option("--experiment", type=FILE, required=True, help="The recipe, experiments/*.toml.")
 @click.option("--out", type=FILE, required=True, help="Folder for the model, models/NAME.")
 @click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@click.option("--report", type=FILE, help="Folder for the report; else reports/NAME beside runs.")
+@click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
+@click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
 @click.option(
     "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
 )
@@ -259,10 +262,16 @@ def train(
     experiment: Path,
     out: Path,
     replace: bool,  # noqa: FBT001 - a flag of the command line
+    report: Path | None,
+    study: Path | None,
+    proof: bool,  # noqa: FBT001 - likewise
     runs: Path,
     registry_folder: Path | None,
 ) -> None:
-    """Train a model on a cohort, judge it beside its baselines, and record the run in MLflow."""
+    """Train a model on a cohort, judge it beside its baselines, report it, and record the run.
+
+    The last line is the report's page.
+    """
     from spinecast import console, retraining
     from spinecast.labelled import read_labelled
     from spinecast.recipe import read_recipe
@@ -277,6 +286,9 @@ def train(
         recipe,
         out,
         replace=replace,
+        report=report or runs / "reports" / out.name,
+        study=study,
+        proof=proof,
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),
@@ -291,6 +303,7 @@ def train(
         f"Model {told.model_id} in {out}; MLflow run {told.run_id}, "
         f"to be served as {told.model_uri}."
     )
+    click.echo(f"{told.page}")
 
 
 @commands.command()

@@ -1,7 +1,7 @@
-"""The researcher's journey: a cohort and a recipe in; a model folder and an MLflow run out.
+"""The researcher's journey: a cohort and a recipe in; a model folder, a report and a run out.
 
-The model is trained and judged, its folder written, the run recorded. A kill at any moment leaves
-no half-written model; the journey is simply begun again.
+The model is trained and judged, its folder and report written, the run recorded.
+A kill at any moment leaves no half-written model; the journey is simply begun again.
 """
 
 from __future__ import annotations
@@ -11,24 +11,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spinecast import report as reports
 from spinecast import tracking
 from spinecast.bundle import refuse_existing, write_bundle
 from spinecast.errors import Problem, UsageRefused
 from spinecast.files import reason
+from spinecast.internal import internal_validation
 from spinecast.labelled import DataFacts, LabelledCohort
+from spinecast.pooling import pool
 from spinecast.progress import Progress, silent
 from spinecast.recipe import Recipe
+from spinecast.study import read_study
 from spinecast.training import TrainingResult, train
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """A training, the id of the model in its folder, and its run and model in MLflow."""
+    """A training, the id of its model, its run and model in MLflow, and its report's page."""
 
     result: TrainingResult
     model_id: str
     run_id: str
     model_uri: str
+    page: Path | None = None
 
 
 def retrain(
@@ -38,10 +43,13 @@ def retrain(
     *,
     experiment: str,
     replace: bool = False,
+    report: Path | None = None,
+    study: Path | None = None,
+    proof: bool = False,
     home: Path = tracking.HOME,
     progress: Progress = silent,
 ) -> Retrained:
-    """Train a model on a cohort, write its folder and record the run.
+    """Train a model on a cohort, write its folder and its report, and record the run.
 
     Args:
         labelled: the patients and their outcomes.
@@ -49,16 +57,24 @@ def retrain(
         folder: where the model goes.
         experiment: under which name MLflow gathers the runs.
         replace: whether a model already there gives way.
+        report: where the report goes; none for no report.
+        study: what a person wrote of the study, for the report.
+        proof: whether the report holds the internal validation that the recipe asks for, which
+            takes long.
         home: the folder of MLflow's runs.
         progress: told what is being done and how far it is.
 
     Raises:
-        UsageRefused: the folder exists, or one of the two cannot be written to.
+        UsageRefused: a folder exists or cannot be written to, or the study cannot be used.
         DataRefused: too few patients to learn from.
     """
     # What can be refused is refused before the long work, not after it, and nothing is made yet.
     refuse_existing(folder, replace=replace)
-    for place in (folder.parent, home):
+    if report is not None:
+        reports.refuse_foreign(report)
+    if study is not None:
+        read_study(study)
+    for place in (folder.parent, home, *([report.parent] if report else ())):
         _refuse_unwritable(place)
     cohort = labelled.cohort
     result = train(
@@ -78,12 +94,29 @@ def retrain(
         _story(result, labelled.facts),
         replace=replace,
     )
+    page = None
+    if report is not None:
+        found = (
+            internal_validation(
+                cohort, labelled.labels.failed, recipe, pool=pool, progress=progress
+            )
+            if proof
+            else None
+        )
+        page = reports.write_report(
+            result, labelled, folder, report, study=study, internal=found, progress=progress
+        )
     progress("recording the run", 0, 1)
     run = tracking.record(
-        result, folder, experiment_name=experiment, data=labelled.facts, home=home
+        result,
+        folder,
+        experiment_name=experiment,
+        data=labelled.facts,
+        report=report,
+        home=home,
     )
     progress("recording the run", 1, 1)
-    return Retrained(result, model_id, run.run_id, run.model_uri)
+    return Retrained(result, model_id, run.run_id, run.model_uri, page)
 
 
 def _refuse_unwritable(folder: Path) -> None:

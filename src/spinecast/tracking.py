@@ -45,6 +45,7 @@ def record(
     *,
     experiment_name: str,
     data: DataFacts,
+    report: Path | None = None,
     home: Path = HOME,
 ) -> RunRecord:
     """Log a training as one MLflow run: how it was made, how good it is, and the model itself.
@@ -54,6 +55,7 @@ def record(
         bundle_folder: the model folder written of it.
         experiment_name: under which runs are gathered.
         data: what it was trained on.
+        report: the folder of its report, kept with the run; none for none.
         home: the folder with the database and the artifacts.
 
     Raises:
@@ -72,6 +74,8 @@ def record(
             mlflow.log_params(_parameters(result, data, identity.id))
             run_files.log_data(mlflow, data)
             run_files.log_files(mlflow, result, bundle_folder)
+            if report is not None:
+                mlflow.log_artifacts(str(report), "report")
             model = run_files.log_model(mlflow, result.model.registry, bundle_folder, tags)
             mlflow.log_metrics(_metrics(result), model_id=model.model_id)
         return RunRecord(run.info.run_id, model.model_uri, tracking_uri(home))

@@ -28,6 +28,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## Train on the simulated cohort, record the run, explain one patient's risk.
 	$(BIN)/spinecast train $(COHORT) --experiment experiments/001-evidence.toml --out $(MODEL) --replace
 	$(BIN)/spinecast score data/example_patient.json --model $(MODEL)
+	@echo; echo "The report of this training: experiments/reports/demo/report.html"
 
 test: $(READY)  ## Run the tests.
 	$(BIN)/pytest -n auto

@@ -54,7 +54,7 @@ class Line:
         peer = _seconds(self.theirs) if self.theirs else " " * 9
         verdict = "" if self.reached else "  not reached"
         return (
-            f"{self.what:44s} {_seconds(self.ours)}  {self.peer:34s} {peer} {ratio}  "
+            f"{self.what:52s} {_seconds(self.ours)}  {self.peer:34s} {peer} {ratio}  "
             f"{self.goal}{verdict}"
         )
 
@@ -72,7 +72,7 @@ def clocked(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the table, line by line as it is measured."""
-    print(f"{'what':44s} {'ours':>8s}   {'beside':34s} {'theirs':>8s} {'ratio':>9s}  goal")
+    print(f"{'what':52s} {'ours':>8s}   {'beside':34s} {'theirs':>8s} {'ratio':>9s}  goal")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         booster = _write_model(folder / "model")

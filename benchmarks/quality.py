@@ -24,14 +24,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.baselines import BASELINES
-from spinecast.estimator import EvidenceInformedClassifier
-from spinecast.factors import Factor, Prior, Registry
-from spinecast.loading import load_registry
-from spinecast.logistic import logit
-from spinecast.metrics import calibration_slope, excess_log_loss
-from spinecast.model import Model
-from spinecast.synthetic import simulate
+from spinecast.fitting.baselines import BASELINES
+from spinecast.fitting.estimator import EvidenceInformedClassifier
+from spinecast.knowledge.factors import Factor, Prior, Registry
+from spinecast.knowledge.loading import load_registry
+from spinecast.measures.logistic import logit
+from spinecast.measures.metrics import calibration_slope, excess_log_loss
+from spinecast.modelling.model import Model
+from spinecast.simulator.synthetic import simulate
 
 FloatArray = npt.NDArray[np.float64]
 

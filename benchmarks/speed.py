@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 import xgboost
 
-from spinecast import training
-from spinecast.batch import read_patients, write_scores
-from spinecast.bundle import write_bundle
-from spinecast.loading import load_registry
-from spinecast.model import reference_row
-from spinecast.outcome import derive
-from spinecast.recipe import Recipe, ResamplingRecipe
-from spinecast.scoring import Scorer
-from spinecast.synthetic import simulate
-from spinecast.tables import write_table
-from spinecast.trees import Trees, leaves_of
+from spinecast.explaining.batch import read_patients, write_scores
+from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.scoring import Scorer
+from spinecast.fitting import training
+from spinecast.fitting.recipe import Recipe, ResamplingRecipe
+from spinecast.knowledge.loading import load_registry
+from spinecast.modelling.model import reference_row
+from spinecast.modelling.trees import Trees, leaves_of
+from spinecast.patients.outcome import derive
+from spinecast.patients.tables import write_table
+from spinecast.simulator.synthetic import simulate
 
 TREES, ROWS = 150, 100_000
 SPINECAST = [sys.executable, "-m", "spinecast"]

@@ -12,19 +12,25 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from spinecast import __version__
-from spinecast.assessment import ModelIdentity
-from spinecast.bundle import write_bundle
-from spinecast.explanation import Explainer
-from spinecast.factors import Registry
-from spinecast.facts import CohortFacts
-from spinecast.loading import load_registry
-from spinecast.model import Model, reference_row
-from spinecast.outcome import derive, in_words
-from spinecast.recipe import EvidenceRecipe, IntervalRecipe, Recipe, ResamplingRecipe, TreeRecipe
-from spinecast.rules import parse
-from spinecast.scoring import Scorer
-from spinecast.synthetic import simulate
-from spinecast.trees import Trees, leaves_of
+from spinecast.explaining.assessment import ModelIdentity
+from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.explanation import Explainer
+from spinecast.explaining.facts import CohortFacts
+from spinecast.explaining.scoring import Scorer
+from spinecast.fitting.recipe import (
+    EvidenceRecipe,
+    IntervalRecipe,
+    Recipe,
+    ResamplingRecipe,
+    TreeRecipe,
+)
+from spinecast.knowledge.factors import Registry
+from spinecast.knowledge.loading import load_registry
+from spinecast.knowledge.rules import parse
+from spinecast.modelling.model import Model, reference_row
+from spinecast.modelling.trees import Trees, leaves_of
+from spinecast.patients.outcome import derive, in_words
+from spinecast.simulator.synthetic import simulate
 
 # The same examples on every machine; `--hypothesis-profile deep` looks further, overnight.
 settings.register_profile(
@@ -79,7 +85,7 @@ class Trained:
 def trained(registry) -> Trained:
     """A model of 400 simulated patients, with 40 trees of two splits."""
     # Imported here because most tests need nothing of training, and it takes a second to come.
-    from spinecast.training import train
+    from spinecast.fitting.training import train
 
     cohort = simulate(registry, 400, 1).cohort()
     y = derive(registry, cohort.columns())

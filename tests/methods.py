@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
-from spinecast import logistic
 from spinecast.errors import DataRefused
-from spinecast.logistic import expit
+from spinecast.measures import logistic
+from spinecast.measures.logistic import expit
 
 
 def _both(risk):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from spinecast.assessment import (
+from spinecast.explaining.assessment import (
     Action,
     Assessment,
     Caution,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from spinecast.factors import Factor, Registry
-from spinecast.rules import parse
+from spinecast.knowledge.factors import Factor, Registry
+from spinecast.knowledge.rules import parse
 
 UNKNOWN = st.sampled_from([None, "", "unknown", "NA", " na "])
 

@@ -17,8 +17,8 @@ import pytest
 
 from conftest import TINY
 from spinecast import retraining
-from spinecast.bundle import read_bundle, write_bundle
-from spinecast.synthetic import simulate
+from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.simulator.synthetic import simulate
 from test_cli import RECIPE, spinecast
 
 READERS = ("check", "train", "score", "validate")

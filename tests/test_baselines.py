@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from spinecast.baselines import BASELINES
-from spinecast.features import Encoding
-from spinecast.logistic import expit, logit
-from spinecast.metrics import auroc
-from spinecast.model import reference_row
-from spinecast.population import Population
-from spinecast.synthetic import simulate
+from spinecast.distribution.population import Population
+from spinecast.fitting.baselines import BASELINES
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.metrics import auroc
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.model import reference_row
+from spinecast.simulator.synthetic import simulate
 
 EVERY_BASELINE = pytest.mark.parametrize("name", BASELINES)
 LEARNING = pytest.mark.parametrize("name", [n for n in BASELINES if n != "published evidence"])

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from pyarrow import parquet
 
-from spinecast import batch
-from spinecast.answers import as_text
-from spinecast.batch import read_patients, write_scores
 from spinecast.errors import DataRefused, UsageRefused
+from spinecast.explaining import batch
+from spinecast.explaining.batch import read_patients, write_scores
+from spinecast.patients.answers import as_text
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 NUMBERS = ["risk", "low", "high", "centile", "margin"]

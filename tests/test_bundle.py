@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spinecast import bundle
-from spinecast.bundle import read_bundle, write_bundle
 from spinecast.errors import ModelRefused, UsageRefused
+from spinecast.explaining import bundle
+from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.explaining.manifest import MANIFEST
 from spinecast.files import FORMER, STALE, UNFINISHED
-from spinecast.manifest import MANIFEST
 
 TINY = Path(__file__).parent / "tiny_registry"
 LISTED = ["facts.json", "model.json", "population.json", "refits.csv", "training.json"]
@@ -477,7 +477,7 @@ def test_a_bug_while_writing_leaves_nothing_behind(write, tmp_path, monkeypatch)
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from spinecast.bundle import read_bundle, write_bundle
+from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.errors import ModelRefused
 
 source, target, there = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "there"

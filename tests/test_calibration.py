@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast import metrics
-from spinecast.calibration import IDENTITY, Recalibration, expit, logit, secant
 from spinecast.errors import DataRefused, ModelRefused
+from spinecast.measures import metrics
+from spinecast.modelling.calibration import IDENTITY, Recalibration, expit, logit, secant
 
 margins = st.floats(-50, 50)
 huge = st.floats(-700, 700)

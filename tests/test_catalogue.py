@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from spinecast.catalogue import entry, listing
-from spinecast.dictionary import dictionary, documents
 from spinecast.errors import UsageRefused
-from spinecast.evidence import Effect
-from spinecast.factors import Factor, Registry
-from spinecast.telling import NONE_PUBLISHED, measured, rule_in_words
+from spinecast.handbook.catalogue import entry, listing
+from spinecast.handbook.dictionary import dictionary, documents
+from spinecast.handbook.telling import NONE_PUBLISHED, measured, rule_in_words
+from spinecast.knowledge.evidence import Effect
+from spinecast.knowledge.factors import Factor, Registry
 
 COMMITTED = Path(__file__).parent.parent / "data" / "dictionary.md"
 WIDTHS = (40, 60, 88, 120)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinecast.assessment import Caution
-from spinecast.cautions import MANY_UNKNOWN, MOST_NAMED, ODD, UNUSUAL, cautions, doubts
-from spinecast.facts import FEW, SETTLED, standing_cautions
-from spinecast.model import reference_row
+from spinecast.explaining.assessment import Caution
+from spinecast.explaining.cautions import MANY_UNKNOWN, MOST_NAMED, ODD, UNUSUAL, cautions, doubts
+from spinecast.explaining.facts import FEW, SETTLED, standing_cautions
+from spinecast.modelling.model import reference_row
 
 STANDING = {
     "simulated": "must not be used for one",

@@ -7,13 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from spinecast import checklists
-from spinecast.card_xml import MISSING, NAMESPACE, as_xml
-from spinecast.checklist_pages import anchor, as_html, as_markdown
-from spinecast.checklists import OR, Rule, hti1, model_card, probast, standard, tripod
 from spinecast.errors import UsageRefused
-from spinecast.pointers import Pointer, resolve
-from spinecast.study import KEYS, Study, read_study
+from spinecast.reports import checklists
+from spinecast.reports.card_xml import MISSING, NAMESPACE, as_xml
+from spinecast.reports.checklist_pages import anchor, as_html, as_markdown
+from spinecast.reports.checklists import OR, Rule, hti1, model_card, probast, standard, tripod
+from spinecast.reports.pointers import Pointer, resolve
+from spinecast.reports.study import KEYS, Study, read_study
 
 LISTS = {"tripod_ai": tripod, "probast_ai": probast, "hti1": hti1, "model_card": model_card}
 DATES = ("data.accrual_start", "data.accrual_end", "data.followup_end", "release.released")

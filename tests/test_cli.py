@@ -19,11 +19,13 @@ import pandas as pd
 import pytest
 
 from conftest import TINY
-from spinecast import __version__, batch, catalogue, cli
-from spinecast.assessment import SCHEMA
-from spinecast.bundle import read_bundle, write_bundle
+from spinecast import __version__, cli
 from spinecast.errors import DataRefused, ModelRefused, SpinecastError, UsageRefused
-from spinecast.scoring import Scorer
+from spinecast.explaining import batch
+from spinecast.explaining.assessment import SCHEMA
+from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.explaining.scoring import Scorer
+from spinecast.handbook import catalogue
 
 COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate")
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from spinecast.closed_form import contrast, measured
-from spinecast.logistic import expit, logit
-from spinecast.metrics import MEASURES, best_auroc
+from spinecast.measures.closed_form import contrast, measured
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.metrics import MEASURES, best_auroc
 
 NAMES = ("auroc", "observed_expected", "calibration_intercept", "calibration_slope", "log_loss")
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spinecast.answers import as_text, shown
-from spinecast.cohort import Cohort, check, check_table, template, write_table
 from spinecast.errors import DataRefused
-from spinecast.outcome import labels
-from spinecast.patient import read_patient
-from spinecast.tables import read_table
+from spinecast.patients.answers import as_text, shown
+from spinecast.patients.cohort import Cohort, check, check_table, template, write_table
+from spinecast.patients.outcome import labels
+from spinecast.patients.patient import read_patient
+from spinecast.patients.tables import read_table
 from strategies import corrupted, patients
 
 shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import TINY
 from spinecast.errors import UsageRefused
-from spinecast.loading import load_registry
+from spinecast.knowledge.loading import load_registry
 
 FACTORS = "factors/all.toml"
 

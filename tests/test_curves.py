@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.interpolate import CubicSpline
 
-from spinecast import curves
-from spinecast.logistic import expit, logit
+from spinecast.measures import curves
+from spinecast.measures.logistic import expit, logit
 
 
 def _cohort(patients, *, seed=0):

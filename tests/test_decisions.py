@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.decisions import decision_curve, net_benefit, threshold_range
-from spinecast.logistic import expit, logit
+from spinecast.measures.decisions import decision_curve, net_benefit, threshold_range
+from spinecast.measures.logistic import expit, logit
 
 risks = st.integers(0, 20).map(lambda step: step / 20)
 patients = st.lists(st.tuples(st.integers(0, 1), risks), min_size=1, max_size=60)

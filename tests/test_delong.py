@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from spinecast import metrics
-from spinecast.delong import auroc_difference, auroc_interval
-from spinecast.logistic import expit, logit
+from spinecast.measures import metrics
+from spinecast.measures.delong import auroc_difference, auroc_interval
+from spinecast.measures.logistic import expit, logit
 
 risks = st.integers(1, 20).map(lambda step: step / 21)  # many ties
 cohorts = st.lists(st.tuples(st.integers(0, 1), risks, risks), min_size=4, max_size=60).filter(

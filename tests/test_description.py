@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinecast.attrition import loss_differences
-from spinecast.characteristics import COLUMNS
-from spinecast.checklists import standard
-from spinecast.description import describe
 from spinecast.disclosure import FEWEST
-from spinecast.labelled import read_labelled
-from spinecast.outcome import derive
-from spinecast.pointers import ReportFolder
-from spinecast.subgroups import subgroups
-from spinecast.synthetic import simulate
-from spinecast.tables import write_table
+from spinecast.judging.attrition import loss_differences
+from spinecast.judging.characteristics import COLUMNS
+from spinecast.judging.description import describe
+from spinecast.judging.subgroups import subgroups
+from spinecast.patients.labelled import read_labelled
+from spinecast.patients.outcome import derive
+from spinecast.patients.tables import write_table
+from spinecast.reports.checklists import standard
+from spinecast.reports.pointers import ReportFolder
+from spinecast.simulator.synthetic import simulate
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records import SOURCES, assessments, example, refused
-from spinecast.assessment import Assessment, Reason, UnknownFactor
-from spinecast.display import as_fragment, as_html, as_text
-from spinecast.phrases import BANNERS
-from spinecast.terminal import Terminal
+from spinecast.explaining.assessment import Assessment, Reason, UnknownFactor
+from spinecast.showing.display import as_fragment, as_html, as_text
+from spinecast.showing.phrases import BANNERS
+from spinecast.showing.terminal import Terminal
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(?:\.\d+)?")

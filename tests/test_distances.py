@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 from sklearn.linear_model import LogisticRegression
 
-from spinecast import curves, distances
-from spinecast.distances import DISTANCES
-from spinecast.logistic import expit, logit
+from spinecast.measures import curves, distances
+from spinecast.measures.distances import DISTANCES
+from spinecast.measures.logistic import expit, logit
 
 every_distance = pytest.mark.parametrize("measure", DISTANCES, ids=lambda m: m.name)
 

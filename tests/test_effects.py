@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinecast import effects as module
-from spinecast.effects import TOP, effects, importance
-from spinecast.features import Encoding
-from spinecast.model import Refits, reference_row
-from spinecast.trees import Trees
+from spinecast.fitting import effects as module
+from spinecast.fitting.effects import TOP, effects, importance
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.model import Refits, reference_row
+from spinecast.modelling.trees import Trees
 
 EXACT = {"rtol": 0, "atol": 1e-9}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from methods import Constant, FixedRule, Logistic, Moody, Spy, drawn
-from spinecast.elsewhere import SCALES, later_period, leave_one_site_out
-from spinecast.logistic import logit
-from spinecast.metrics import auroc, observed_expected
+from spinecast.fitting.elsewhere import SCALES, later_period, leave_one_site_out
+from spinecast.measures.logistic import logit
+from spinecast.measures.metrics import auroc, observed_expected
 
 CODES, Y = drawn(400, seed=5)
 SITE = np.array(["north", "east", "west", ""], dtype=object)[np.arange(400) % 4]

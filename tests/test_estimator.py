@@ -8,20 +8,25 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from spinecast.estimator import SMALLEST_SLOPE, EvidenceInformedClassifier, belief, out_of_fold
-from spinecast.features import Encoding
-from spinecast.logistic import expit
-from spinecast.model import Model, reference_row
-from spinecast.posterior import fit, sums, with_intercept
-from spinecast.recipe import (
+from spinecast.fitting.estimator import (
+    SMALLEST_SLOPE,
+    EvidenceInformedClassifier,
+    belief,
+    out_of_fold,
+)
+from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
     RecalibrationRecipe,
     Recipe,
     TreeRecipe,
 )
-from spinecast.resampling import folds
-from spinecast.synthetic import simulate
+from spinecast.measures.logistic import expit
+from spinecast.measures.resampling import folds
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.model import Model, reference_row
+from spinecast.modelling.posterior import fit, sums, with_intercept
+from spinecast.simulator.synthetic import simulate
 from strategies import codes as rows_of
 from strategies import known_codes
 

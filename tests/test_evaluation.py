@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from spinecast import evaluation
-from spinecast.evaluation import compare, evaluate
-from spinecast.logistic import expit, logit
-from spinecast.metrics import MEASURES, auroc, best_auroc
+from spinecast.measures import evaluation
+from spinecast.measures.evaluation import compare, evaluate
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.metrics import MEASURES, auroc, best_auroc
 
 
 def _cohort(patients, *, seed=0):

@@ -13,10 +13,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from conftest import any_rows
-from spinecast.assessment import SCHEMA, Assessment, Caution, Reason
-from spinecast.explanation import NEGLIGIBLE, POSSIBLE, Explainer
-from spinecast.logistic import expit
-from spinecast.model import reference_row
+from spinecast.explaining.assessment import SCHEMA, Assessment, Caution, Reason
+from spinecast.explaining.explanation import NEGLIGIBLE, POSSIBLE, Explainer
+from spinecast.measures.logistic import expit
+from spinecast.modelling.model import reference_row
 from strategies import codes as rows_of
 
 EXACT = {"rtol": 0, "atol": 1e-9}

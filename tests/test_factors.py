@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.evidence import Source
-from spinecast.factors import UNKNOWN
+from spinecast.knowledge.evidence import Source
+from spinecast.knowledge.factors import UNKNOWN
 from strategies import known_codes
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.factors import Prior
-from spinecast.facts import FEW, SETTLED, WIDE, CohortFacts, Verdict, agreements, gather
-from spinecast.features import Encoding
-from spinecast.loading import load_registry
-from spinecast.logistic import expit
-from spinecast.population import Population
-from spinecast.posterior import Belief, fit, sums, with_intercept
-from spinecast.preparation import Preparation
+from spinecast.distribution.population import Population
+from spinecast.explaining.facts import FEW, SETTLED, WIDE, CohortFacts, Verdict, agreements, gather
+from spinecast.knowledge.factors import Prior
+from spinecast.knowledge.loading import load_registry
+from spinecast.measures.logistic import expit
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.posterior import Belief, fit, sums, with_intercept
+from spinecast.modelling.preparation import Preparation
 
 # What these tests let the literature say of the tiny registry's factors; of the lesion, nothing.
 PUBLISHED = {

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.factors import Prior
-from spinecast.features import Z95, Encoding, spread
-from spinecast.loading import load_registry
-from spinecast.model import reference_row
+from spinecast.knowledge.factors import Prior
+from spinecast.knowledge.loading import load_registry
+from spinecast.modelling.features import Z95, Encoding, spread
+from spinecast.modelling.model import reference_row
 from strategies import codes, known_codes
 
 REGISTRY = load_registry()  # outside a fixture: its factors are parameters of tests

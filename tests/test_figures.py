@@ -9,16 +9,24 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from spinecast import canvas, learning_figures
-from spinecast.canvas import MINUS, draw_interval, framed, ratio_ticks, spaced, view, with_limits
-from spinecast.decisions import decision_curve, threshold_range
-from spinecast.effect_figures import effect_plot
-from spinecast.effects import effects
-from spinecast.figures import decision_plot, risk_plot
-from spinecast.forest import forest_plot
-from spinecast.learning_figures import instability_plot, learning_plot
-from spinecast.logistic import expit
-from spinecast.pooling import pool
+from spinecast.drawing import canvas, learning_figures
+from spinecast.drawing.canvas import (
+    MINUS,
+    draw_interval,
+    framed,
+    ratio_ticks,
+    spaced,
+    view,
+    with_limits,
+)
+from spinecast.drawing.effect_figures import effect_plot
+from spinecast.drawing.figures import decision_plot, risk_plot
+from spinecast.drawing.forest import forest_plot
+from spinecast.drawing.learning_figures import instability_plot, learning_plot
+from spinecast.fitting.effects import effects
+from spinecast.measures.decisions import decision_curve, threshold_range
+from spinecast.measures.logistic import expit
+from spinecast.measures.pooling import pool
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAN = math.nan

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.evaluation import evaluate
-from spinecast.foreign import (
+from spinecast.judging.foreign import (
     NO_RISK_ABOVE_ONE,
     read_predictions,
     validate_predictions,
     write_validation,
 )
-from spinecast.judgement import Thresholds, declared, judge
-from spinecast.logistic import expit
+from spinecast.judging.judgement import Thresholds, declared, judge
+from spinecast.measures.evaluation import evaluate
+from spinecast.measures.logistic import expit
 
 
 def _cohort(patients=400, seed=0):
@@ -150,7 +150,7 @@ def test_without_thresholds_there_is_no_decision_curve(tmp_path):
 
 
 def test_above_a_hundred_thousand_patients_fewer_are_drawn(monkeypatch):
-    monkeypatch.setattr("spinecast.judgement.ROWS_DRAWN", 1000)
+    monkeypatch.setattr("spinecast.judging.judgement.ROWS_DRAWN", 1000)
     told = judge(*_cohort())
     assert told.performance.resamples == told.distances.resamples == 50
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spinecast import generated
-from spinecast.tables import read_table
+from spinecast.patients.tables import read_table
 
 
 @pytest.fixture(scope="module")

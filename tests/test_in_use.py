@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from methods import FixedRule, Logistic, Moody, Spy, drawn
-from spinecast.in_use import RECORDED, Blanks, in_use
+from spinecast.fitting.in_use import RECORDED, Blanks, in_use
 
 CODES, Y = drawn(400, seed=8)
 CODES = CODES[:, :5]

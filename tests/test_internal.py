@@ -7,15 +7,15 @@ import pytest
 
 from methods import Logistic
 from spinecast.errors import UsageRefused
-from spinecast.internal import internal_validation
-from spinecast.recipe import (
+from spinecast.fitting.internal import internal_validation
+from spinecast.fitting.recipe import (
     EvidenceRecipe,
     ProofRecipe,
     Recipe,
     ResamplingRecipe,
     TreeRecipe,
 )
-from spinecast.synthetic import simulate
+from spinecast.simulator.synthetic import simulate
 
 QUICK = Recipe(
     evidence=EvidenceRecipe(weights=(0.0, 1.0), scales=(1.0,)),

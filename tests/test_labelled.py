@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.labelled import read_labelled
+from spinecast.patients.labelled import read_labelled
 
 HEADER = "patient_id,index_date,pain,followup_date,pain_followup,revision\n"
 FAILED = "{name},2023-01-01,8,2024-01-01,9,no\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from methods import FixedRule, Logistic, Moody, Spy, drawn
-from spinecast.learning import learning_curve, nested
+from spinecast.fitting.learning import learning_curve, nested
 
 CODES, Y = drawn(600, seed=7)
 

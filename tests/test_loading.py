@@ -7,7 +7,7 @@ import pytest
 
 from conftest import TINY
 from spinecast.errors import UsageRefused
-from spinecast.loading import PACKAGED, fingerprint, load_registry, registry_files
+from spinecast.knowledge.loading import PACKAGED, fingerprint, load_registry, registry_files
 
 
 @pytest.fixture

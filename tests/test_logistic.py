@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, special
 
-from spinecast import logistic
-from spinecast.logistic import expit, logit
+from spinecast.measures import logistic
+from spinecast.measures.logistic import expit, logit
 
 margins = st.floats(-700, 700)
 

@@ -10,9 +10,9 @@ from scipy import optimize
 from sklearn import metrics as sklearn_metrics
 from sklearn.linear_model import LogisticRegression
 
-from spinecast import metrics
-from spinecast.logistic import expit, logit
-from spinecast.metrics import MEASURES
+from spinecast.measures import metrics
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.metrics import MEASURES
 
 risks = st.integers(1, 99).map(lambda percent: percent / 100)  # many ties
 patients = st.lists(st.tuples(st.integers(0, 1), risks), min_size=1, max_size=60)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spinecast.estimator import EvidenceInformedClassifier
-from spinecast.logistic import expit
-from spinecast.model import reference_row
-from spinecast.preparation import Preparation
-from spinecast.recipe import IntervalRecipe, Recipe, TreeRecipe
-from spinecast.synthetic import simulate
-from spinecast.trees import Trees
+from spinecast.fitting.estimator import EvidenceInformedClassifier
+from spinecast.fitting.recipe import IntervalRecipe, Recipe, TreeRecipe
+from spinecast.measures.logistic import expit
+from spinecast.modelling.model import reference_row
+from spinecast.modelling.preparation import Preparation
+from spinecast.modelling.trees import Trees
+from spinecast.simulator.synthetic import simulate
 from strategies import codes as rows_of
 
 RECIPE = Recipe(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from methods import ByHeart, Constant, FixedRule, Logistic, Moody, Spy, drawn
-from spinecast.estimator import EvidenceInformedClassifier
-from spinecast.metrics import MEASURES, auroc
-from spinecast.optimism import INTERVAL, bootstrap_optimism
-from spinecast.recipe import IntervalRecipe, Recipe, TreeRecipe
-from spinecast.synthetic import simulate
+from spinecast.fitting.estimator import EvidenceInformedClassifier
+from spinecast.fitting.optimism import INTERVAL, bootstrap_optimism
+from spinecast.fitting.recipe import IntervalRecipe, Recipe, TreeRecipe
+from spinecast.measures.metrics import MEASURES, auroc
+from spinecast.simulator.synthetic import simulate
 
 CODES, Y = drawn(300, seed=3)
 

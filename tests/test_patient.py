@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinecast.errors import UsageRefused
-from spinecast.factors import Impossible
-from spinecast.patient import Reader, read_patient, reader_for
+from spinecast.knowledge.factors import Impossible
+from spinecast.patients.patient import Reader, read_patient, reader_for
 from strategies import codes, corruptions, patients, written
 
 

@@ -6,10 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from spinecast import plots
-from spinecast.evaluation import evaluate
-from spinecast.logistic import expit
-from spinecast.plots import calibration_plot, comparison_plot
+from spinecast.drawing import plots
+from spinecast.drawing.plots import calibration_plot, comparison_plot
+from spinecast.measures.evaluation import evaluate
+from spinecast.measures.logistic import expit
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.pointers import Pointer, ReportFolder, resolve
+from spinecast.reports.pointers import Pointer, ReportFolder, resolve
 
 # The document and the values of RFC 6901, section 5; those that say nothing left out.
 RFC = {

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spinecast.logistic import expit, logit
-from spinecast.pooling import between_sites, pool
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.pooling import between_sites, pool
 
 sites = st.lists(st.tuples(st.floats(-2, 2), st.floats(0.05, 1)), min_size=2, max_size=12).map(
     lambda rows: tuple(np.array(column) for column in zip(*rows, strict=True))

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from spinecast.bins import shares_with_moments
-from spinecast.endpoint import OutcomeSpec
-from spinecast.evidence import BaseRate, Evidence
-from spinecast.factors import Correlation, Factor, Marginal, Registry
-from spinecast.population import Population
+from spinecast.distribution.bins import shares_with_moments
+from spinecast.distribution.population import Population
+from spinecast.knowledge.endpoint import OutcomeSpec
+from spinecast.knowledge.evidence import BaseRate, Evidence
+from spinecast.knowledge.factors import Correlation, Factor, Marginal, Registry
 
 LESIONS = ("herniation", "stenosis", "recurrent")
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
-from spinecast import posterior
-from spinecast.logistic import expit
-from spinecast.posterior import Belief, Sums, box_minimum, with_intercept
+from spinecast.measures.logistic import expit
+from spinecast.modelling import posterior
+from spinecast.modelling.posterior import Belief, Sums, box_minimum, with_intercept
 
 seeds = st.integers(0, 2**32 - 1)
 NOWHERE = np.inf

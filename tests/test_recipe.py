@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spinecast.errors import UsageRefused
-from spinecast.recipe import Recipe, read_recipe
+from spinecast.fitting.recipe import Recipe, read_recipe
 
 
 def written(tmp_path, text):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods import ByHeart, Constant, Logistic, Moody, Spy, drawn
-from spinecast.refitting import FEWEST_EVENTS, Task, refitted, too_few, troubles
+from spinecast.fitting.refitting import FEWEST_EVENTS, Task, refitted, too_few, troubles
 
 CODES, Y = drawn(60)
 EVERYONE = np.arange(60)

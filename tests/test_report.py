@@ -10,14 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from spinecast import report as reports
-from spinecast.checklists import hti1, model_card, probast, tripod
 from spinecast.errors import UsageRefused
-from spinecast.internal import internal_validation
-from spinecast.labelled import read_labelled
-from spinecast.pointers import Pointer, resolve
-from spinecast.pooling import pool
-from spinecast.recipe import (
+from spinecast.fitting.internal import internal_validation
+from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
     ProofRecipe,
@@ -25,12 +20,17 @@ from spinecast.recipe import (
     ResamplingRecipe,
     TreeRecipe,
 )
-from spinecast.report import write_report
-from spinecast.report_numbers import NOT_RUN
-from spinecast.study import Study, read_study
-from spinecast.synthetic import simulate
-from spinecast.tables import write_table
-from spinecast.training import train
+from spinecast.fitting.training import train
+from spinecast.measures.pooling import pool
+from spinecast.patients.labelled import read_labelled
+from spinecast.patients.tables import write_table
+from spinecast.reports import report as reports
+from spinecast.reports.checklists import hti1, model_card, probast, tripod
+from spinecast.reports.pointers import Pointer, resolve
+from spinecast.reports.report import write_report
+from spinecast.reports.report_numbers import NOT_RUN
+from spinecast.reports.study import Study, read_study
+from spinecast.simulator.synthetic import simulate
 
 RECIPE = Recipe(
     question="Is <b>this</b> & that escaped?",
@@ -128,7 +128,7 @@ def result(registry, labelled):
 
 @pytest.fixture(scope="module")
 def bundle(result, labelled, place):
-    from spinecast.bundle import write_bundle
+    from spinecast.explaining.bundle import write_bundle
     from spinecast.retraining import _story
 
     story = _story(result, labelled.facts)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.resampling import folds, patient_folds, percentile_interval, resampled
+from spinecast.measures.resampling import folds, patient_folds, percentile_interval, resampled
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))

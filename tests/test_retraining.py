@@ -14,12 +14,18 @@ import pytest
 
 from conftest import TINY
 from spinecast import retraining
-from spinecast.bundle import read_bundle
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.labelled import read_labelled
-from spinecast.recipe import EvidenceRecipe, IntervalRecipe, Recipe, ResamplingRecipe, TreeRecipe
-from spinecast.synthetic import simulate
-from spinecast.tables import file_fingerprint, write_table
+from spinecast.explaining.bundle import read_bundle
+from spinecast.fitting.recipe import (
+    EvidenceRecipe,
+    IntervalRecipe,
+    Recipe,
+    ResamplingRecipe,
+    TreeRecipe,
+)
+from spinecast.patients.labelled import read_labelled
+from spinecast.patients.tables import file_fingerprint, write_table
+from spinecast.simulator.synthetic import simulate
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinecast.errors import UsageRefused
+from spinecast.knowledge.rules import DEEPEST, LONGEST, parse
 from spinecast.logic import YES_NO
-from spinecast.rules import DEEPEST, LONGEST, parse
 
 NAN = math.nan
 LEVELS = {

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from spinecast import metrics
-from spinecast.decisions import net_benefit
-from spinecast.sample_size import for_development, largest_r2
-from spinecast.spread import Spread
-from spinecast.validation_size import auroc_error, benefit_error, for_validation
+from spinecast.measures import metrics
+from spinecast.measures.decisions import net_benefit
+from spinecast.measures.sample_size import for_development, largest_r2
+from spinecast.measures.spread import Spread
+from spinecast.measures.validation_size import auroc_error, benefit_error, for_validation
 
 aurocs = st.floats(0.55, 0.95)
 prevalences = st.floats(0.02, 0.98)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinecast.errors import ModelRefused
-from spinecast.model import reference_row
-from spinecast.scoring import Scorer, name_of
+from spinecast.explaining.scoring import Scorer, name_of
+from spinecast.modelling.model import reference_row
 from strategies import corrupted, patients
 
 # What may be needed to train, to record and to draw, and never to score.
@@ -263,7 +263,7 @@ def test_scoring_asks_the_registry_the_model_was_trained_with(scorer, registry):
 
 
 def test_a_scorer_answers_after_its_folder_is_gone(trained, tmp_path, reference):
-    from spinecast.bundle import write_bundle
+    from spinecast.explaining.bundle import write_bundle
 
     folder = tmp_path / "model"
     write_bundle(folder, trained.model, trained.facts, trained.booster, trained.training)
@@ -274,9 +274,9 @@ def test_a_scorer_answers_after_its_folder_is_gone(trained, tmp_path, reference)
 
 def test_scoring_and_showing_import_nothing_of_training(bundle_folder):
     code = (
-        "import sys, spinecast.scoring, spinecast.batch, spinecast.display\n"
-        f"record = spinecast.scoring.Scorer.load({str(bundle_folder)!r}).assess({{'age': 54}})\n"
-        "spinecast.display.as_text(record), spinecast.display.as_html(record)\n"
+        "import sys, spinecast.explaining.scoring, spinecast.explaining.batch, spinecast.display\n"
+        f"record = spinecast.explaining.scoring.Scorer.load({str(bundle_folder)!r}).assess({{'age': 54}})\n"
+        "spinecast.showing.display.as_text(record), spinecast.showing.display.as_html(record)\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records import SOURCES, assessments, example, refused
-from spinecast.assessment import Caution
-from spinecast.phrases import BANNERS
-from spinecast.sheet import apportion, of_hundred, risk_tenths, signed
-from spinecast.wording import sheet_of
+from spinecast.explaining.assessment import Caution
+from spinecast.showing.phrases import BANNERS
+from spinecast.showing.sheet import apportion, of_hundred, risk_tenths, signed
+from spinecast.showing.wording import sheet_of
 
 PARTS = st.lists(st.one_of(st.just(0.0), st.floats(-500, 500)), min_size=1, max_size=40)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.logistic import expit, logit
-from spinecast.stability import instability
+from spinecast.measures.logistic import expit, logit
+from spinecast.measures.stability import instability
 
 
 def _scattered(patients, refits, sd, *, seed=0):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spinecast.errors import UsageRefused
-from spinecast.study import KEYS, TABLES, Study, read_study
+from spinecast.reports.study import KEYS, TABLES, Study, read_study
 
 EXAMPLE = Path(__file__).parents[1] / "experiments" / "study.example.toml"
 

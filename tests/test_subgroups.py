@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinecast.closed_form import measured
 from spinecast.disclosure import FEWEST
-from spinecast.grouping import NOT_KNOWN, groupings
-from spinecast.logistic import expit, logit
-from spinecast.subgroups import FEWEST_OF_A_KIND, subgroups
-from spinecast.synthetic import simulate
+from spinecast.judging.subgroups import FEWEST_OF_A_KIND, subgroups
+from spinecast.measures.closed_form import measured
+from spinecast.measures.logistic import expit, logit
+from spinecast.patients.grouping import NOT_KNOWN, groupings
+from spinecast.simulator.synthetic import simulate
 
 
 @pytest.fixture(scope="module")

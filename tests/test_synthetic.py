@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spinecast import cohort as cohorts
-from spinecast.features import spread
-from spinecast.metrics import auroc
-from spinecast.outcome import DAYS_A_MONTH, derive
-from spinecast.population import Population
-from spinecast.rules import parse
-from spinecast.simulation import FollowUp
-from spinecast.synthetic import simulate
-from spinecast.truth import draw_truth, intercept_for
+from spinecast.distribution.population import Population
+from spinecast.knowledge.rules import parse
+from spinecast.knowledge.simulation import FollowUp
+from spinecast.measures.metrics import auroc
+from spinecast.modelling.features import spread
+from spinecast.patients import cohort as cohorts
+from spinecast.patients.outcome import DAYS_A_MONTH, derive
+from spinecast.simulator.synthetic import simulate
+from spinecast.simulator.truth import draw_truth, intercept_for
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.tables import file_fingerprint, read_table, write_table
+from spinecast.patients.tables import file_fingerprint, read_table, write_table
 
 names = st.lists(st.text("abcdefgh_", min_size=1, max_size=5), min_size=1, max_size=5, unique=True)
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)

@@ -22,26 +22,26 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from spinecast.bundle import read_bundle, write_bundle
 from spinecast.errors import UsageRefused
-from spinecast.loading import load_registry
-from spinecast.metrics import MEASURES
-from spinecast.outcome import labels
-from spinecast.recipe import (
+from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
     Recipe,
     ResamplingRecipe,
     TreeRecipe,
 )
-from spinecast.synthetic import simulate
+from spinecast.knowledge.loading import load_registry
+from spinecast.measures.metrics import MEASURES
+from spinecast.patients.outcome import labels
+from spinecast.simulator.synthetic import simulate
 
 with warnings.catch_warnings():
     # shap calls something matplotlib will one day deprecate.
     warnings.simplefilter("ignore", PendingDeprecationWarning)
-    from spinecast import logbook, run_files, tracking
-    from spinecast.labelled import DataFacts
-    from spinecast.training import train
+    from spinecast.fitting.training import train
+    from spinecast.patients.labelled import DataFacts
+    from spinecast.runs import logbook, run_files, tracking
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -129,7 +129,7 @@ def served(logged):
 @pytest.fixture(scope="module")
 def predictions(logged):
     """Imported once MLflow has been, which warns of its own affairs."""
-    from spinecast.served import predictions
+    from spinecast.runs.served import predictions
 
     return predictions
 
@@ -237,7 +237,7 @@ def test_nothing_is_pickled(logged, home):
 
 
 def test_the_model_names_every_package_its_code_imports():
-    asked = "import sys, spinecast.served; print(*(m for m in sys.modules if m[:9] == 'spinecast'))"
+    asked = "import sys, spinecast.runs.served; print(*(m for m in sys.modules if m[:9] == 'spinecast'))"
     answer = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True
     )
@@ -533,11 +533,11 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from threadpoolctl import threadpool_limits
-from spinecast import run_files, tracking
-from spinecast.bundle import write_bundle
-from spinecast.loading import load_registry
-from spinecast.synthetic import simulate
-from spinecast.training import train
+from spinecast.runs import run_files, tracking
+from spinecast.explaining.bundle import write_bundle
+from spinecast.knowledge.loading import load_registry
+from spinecast.simulator.synthetic import simulate
+from spinecast.fitting.training import train
 from test_tracking import DATA, RECIPE
 
 home = Path({home!r}) / "a folder"

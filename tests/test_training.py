@@ -8,13 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinecast import training
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
-from spinecast.estimator import EvidenceInformedClassifier
-from spinecast.evaluation import evaluate
-from spinecast.recipe import EvidenceRecipe, IntervalRecipe, Recipe, ResamplingRecipe, TreeRecipe
-from spinecast.synthetic import simulate
-from spinecast.trees import Trees
+from spinecast.fitting import training
+from spinecast.fitting.estimator import EvidenceInformedClassifier
+from spinecast.fitting.recipe import (
+    EvidenceRecipe,
+    IntervalRecipe,
+    Recipe,
+    ResamplingRecipe,
+    TreeRecipe,
+)
+from spinecast.measures.evaluation import evaluate
+from spinecast.modelling.trees import Trees
+from spinecast.simulator.synthetic import simulate
 
 RECIPE = Recipe(
     baselines=("published evidence", "ridge"),

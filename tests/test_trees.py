@@ -11,7 +11,7 @@ import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.trees import Leaf, Trees, leaves_of
+from spinecast.modelling.trees import Leaf, Trees, leaves_of
 
 FACTORS = 6
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinecast import plots
-from spinecast.bundle import write_bundle
+from spinecast.drawing import plots
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.evaluation import evaluate
-from spinecast.outcome import derive
-from spinecast.scoring import Scorer
-from spinecast.synthetic import simulate
-from spinecast.tables import file_fingerprint, write_table
-from spinecast.validation import SAME_FILE, SIMULATED, validate, write_validation
+from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.scoring import Scorer
+from spinecast.judging.validation import SAME_FILE, SIMULATED, validate, write_validation
+from spinecast.measures.evaluation import evaluate
+from spinecast.patients.outcome import derive
+from spinecast.patients.tables import file_fingerprint, write_table
+from spinecast.simulator.synthetic import simulate
 
 FOLLOW_UP = ["followup_date", "odi_followup", "nrs_back_followup", "nrs_leg_followup"]
 

@@ -20,11 +20,11 @@ from spinecast import __version__
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 
 if TYPE_CHECKING:
-    from spinecast.batch import Patients
-    from spinecast.factors import Registry
-    from spinecast.foreign import ForeignValidation
-    from spinecast.judgement import Thresholds
-    from spinecast.validation import Validation
+    from spinecast.explaining.batch import Patients
+    from spinecast.judging.foreign import ForeignValidation
+    from spinecast.judging.judgement import Thresholds
+    from spinecast.judging.validation import Validation
+    from spinecast.knowledge.factors import Registry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -106,7 +106,7 @@ def _model_option(command: Command) -> Command:
 
 
 def _registry(folder: Path | None) -> Registry:
-    from spinecast.loading import load_registry
+    from spinecast.knowledge.loading import load_registry
 
     return load_registry(folder)
 
@@ -141,8 +141,8 @@ def _refuse_ending(out: Path, allowed: Sequence[str]) -> None:
 @_registry_option
 def factors(name: str | None, registry_folder: Path | None) -> None:
     """List the factors, or tell all about one: what is asked, the evidence, its sources."""
-    from spinecast import catalogue
-    from spinecast.terminal import Terminal
+    from spinecast.handbook import catalogue
+    from spinecast.showing.terminal import Terminal
 
     registry = _registry(registry_folder)
     width = Terminal.of(sys.stdout).width
@@ -159,8 +159,8 @@ def template(out: Path | None, registry_folder: Path | None) -> None:
     """Give a blank cohort (CSV header) and a blank patient (JSON) to fill in."""
     import json
 
-    from spinecast import cohort
     from spinecast.files import write_text
+    from spinecast.patients import cohort
 
     header, patient = cohort.template(_registry(registry_folder))
     texts = {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"}
@@ -193,8 +193,8 @@ def simulate(
     registry_folder: Path | None,
 ) -> None:
     """Simulate a cohort with follow-up: the same seed gives the same patients, byte for byte."""
-    from spinecast import synthetic
-    from spinecast.tables import write_table
+    from spinecast.patients.tables import write_table
+    from spinecast.simulator import synthetic
 
     for path in (path for path in (out, truth) if path is not None):
         _refuse_ending(path, TABLES)
@@ -219,9 +219,10 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 
     Exit code 3 when any row is rejected.
     """
-    from spinecast import cohort as cohorts
-    from spinecast import console, outcome
-    from spinecast.tables import write_table
+    from spinecast import console
+    from spinecast.patients import cohort as cohorts
+    from spinecast.patients import outcome
+    from spinecast.patients.tables import write_table
 
     if rejected is not None:
         _refuse_same(rejected, cohort)
@@ -273,8 +274,8 @@ def train(
     The last line is the report's page.
     """
     from spinecast import console, retraining
-    from spinecast.labelled import read_labelled
-    from spinecast.recipe import read_recipe
+    from spinecast.fitting.recipe import read_recipe
+    from spinecast.patients.labelled import read_labelled
 
     recipe = read_recipe(experiment)
     registry = _registry(registry_folder)
@@ -326,8 +327,9 @@ def score(
     The ending of --out decides what is written: records in .json, columns in .csv and .parquet, a
     page in .html. Exit code 3 when nobody could be scored.
     """
-    from spinecast import batch, console
-    from spinecast.scoring import Scorer
+    from spinecast import console
+    from spinecast.explaining import batch
+    from spinecast.explaining.scoring import Scorer
 
     if out is not None:
         _refuse_ending(out, [*batch.ENDINGS, *_SHOWN_AS])
@@ -353,9 +355,9 @@ _SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}
 
 def _show(patients: Patients, form: str, out: Path | None, *, full: bool) -> None:
     """Show every patient's record, on the terminal or in a file."""
-    from spinecast.display import as_html, as_text
     from spinecast.files import write_text
-    from spinecast.terminal import Terminal
+    from spinecast.showing.display import as_html, as_text
+    from spinecast.showing.terminal import Terminal
 
     told = list(patients.assessments())
     shown = told[0] if patients.alone else told
@@ -400,7 +402,7 @@ def validate(
     With --model, FILE is a cohort. With --risks and --outcomes, FILE holds a column of predicted
     risks and one of outcomes, from any model.
     """
-    from spinecast.judgement import declared
+    from spinecast.judging.judgement import declared
 
     at = declared(thresholds, action)
     foreign = any((risks, outcomes, percent))
@@ -420,8 +422,9 @@ def validate(
 def _validate_model(
     cohort: Path, model_folder: Path, registry_folder: Path | None, at: Thresholds | None, out: Path
 ) -> None:
-    from spinecast import console, validation
-    from spinecast.scoring import Scorer
+    from spinecast import console
+    from spinecast.explaining.scoring import Scorer
+    from spinecast.judging import validation
 
     scorer = Scorer.load(model_folder, registry_folder)
     found = validation.validate(scorer, cohort, thresholds=at)
@@ -435,7 +438,8 @@ def _validate_model(
 def _validate_predictions(
     file: Path, risks: str, outcomes: str, at: Thresholds | None, out: Path, *, percent: bool
 ) -> None:
-    from spinecast import console, foreign
+    from spinecast import console
+    from spinecast.judging import foreign
 
     told = foreign.read_predictions(file, risks, outcomes, percent=percent)
     for line in console.predictions(told):

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from spinecast.batch import Patients
-    from spinecast.cohort import CheckedCohort
-    from spinecast.decisions import Limits
-    from spinecast.evaluation import Estimate, Performance
-    from spinecast.foreign import ForeignPredictions
-    from spinecast.judgement import Judgement
-    from spinecast.labelled import LabelledCohort
-    from spinecast.outcome import DefinitionCount, Labels
-    from spinecast.rejection import Rejected
+    from spinecast.explaining.batch import Patients
+    from spinecast.judging.foreign import ForeignPredictions
+    from spinecast.judging.judgement import Judgement
+    from spinecast.measures.decisions import Limits
+    from spinecast.measures.evaluation import Estimate, Performance
+    from spinecast.patients.cohort import CheckedCohort
+    from spinecast.patients.labelled import LabelledCohort
+    from spinecast.patients.outcome import DefinitionCount, Labels
+    from spinecast.patients.rejection import Rejected
 
 # Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
 SHOWN = 20

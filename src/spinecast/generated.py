@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from spinecast.dictionary import dictionary
 from spinecast.files import write_text
-from spinecast.loading import load_registry
-from spinecast.synthetic import SimulatedCohort, simulate
-from spinecast.tables import write_table
+from spinecast.handbook.dictionary import dictionary
+from spinecast.knowledge.loading import load_registry
+from spinecast.patients.tables import write_table
+from spinecast.simulator.synthetic import SimulatedCohort, simulate
 
 DATA = Path("data")
 # The committed cohort: large enough to learn something, small enough to train in half a minute.

@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spinecast import report as reports
-from spinecast import tracking
-from spinecast.bundle import refuse_existing, write_bundle
 from spinecast.errors import Problem, UsageRefused
+from spinecast.explaining.bundle import refuse_existing, write_bundle
 from spinecast.files import reason
-from spinecast.internal import internal_validation
-from spinecast.labelled import DataFacts, LabelledCohort
-from spinecast.pooling import pool
+from spinecast.fitting.internal import internal_validation
+from spinecast.fitting.recipe import Recipe
+from spinecast.fitting.training import TrainingResult, train
+from spinecast.measures.pooling import pool
+from spinecast.patients.labelled import DataFacts, LabelledCohort
 from spinecast.progress import Progress, silent
-from spinecast.recipe import Recipe
-from spinecast.study import read_study
-from spinecast.training import TrainingResult, train
+from spinecast.reports import report as reports
+from spinecast.reports.study import read_study
+from spinecast.runs import tracking
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What patients look like: one copula completes unknowns, judges likeness, draws patients."""

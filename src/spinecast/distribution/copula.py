@@ -1,0 +1,284 @@
+"""A Gaussian copula over binned factors, within strata: given what is known, what is likely.
+
+Behind every factor stands a normal score that its bins cut into intervals; the scores of a patient
+are jointly normal with one correlation matrix R, and the cuts differ by stratum. A bin does not
+tell the score, only an interval: the mean score of the bin is the score seen through noise. With v
+the variance of those means, y = mean / v is the score plus noise of variance 1/v - 1, uncorrelated
+with everything, so y has covariance M = R + diag(1/v - 1) and ordinary conditional means and
+variances of y are right for yes/no and for numbers alike. (Taking the mean score for the score
+itself makes a patient's many yes/no answers far too informative.) Rows never influence each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from spinecast.distribution.bins import NOT_KNOWN, FloatArray, IntArray
+from spinecast.distribution.normal_scores import LEAST_VARIANCE, NormalScores
+
+BoolArray = npt.NDArray[np.bool_]
+
+LEAST_SHARE = 1e-7  # of a conditional distribution, so that a z score stays finite
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guess:
+    """What one factor may be in the rows where it is unknown: rows (r,), chances (r, bins)."""
+
+    rows: IntArray
+    chances: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Copula:
+    """Strata weights (S,), shares of bins (S, F, B), bins per factor (F,), correlation (F, F).
+
+    `stratum` is the column of the factor the strata are the bins of; None for a single stratum.
+    That column takes no part in the correlation. Every share of a factor's own bins is above zero.
+    """
+
+    weights: FloatArray
+    shares: FloatArray
+    size: IntArray
+    correlation: FloatArray
+    stratum: int | None
+
+    @cached_property
+    def normal(self) -> NormalScores:
+        """The scores behind the bins."""
+        return NormalScores(self.shares, self.size, self.stratum)
+
+    @cached_property
+    def _seen(self) -> FloatArray:
+        """The y of each bin, (S, F, B + 1); index -1 (unknown) lands on a last entry of 0."""
+        seen = np.zeros_like(self.normal.cuts)
+        seen[:, :, :-1] = self.normal.scores / self.normal.variance[:, :, None]
+        return seen
+
+    @cached_property
+    def _noise(self) -> FloatArray:
+        return np.asarray(1.0 / self.normal.variance - 1.0)
+
+    @cached_property
+    def _precision(self) -> FloatArray:
+        """Inverse of M in every stratum, (S, F, F)."""
+        diagonal = np.zeros((*self._noise.shape, self._noise.shape[1]))
+        index = np.arange(self._noise.shape[1])
+        diagonal[:, index, index] = self._noise
+        return _inverse(self.correlation + diagonal)
+
+    @cached_property
+    def _log_shares(self) -> FloatArray:
+        logs = np.zeros_like(self.normal.cuts)
+        with np.errstate(divide="ignore"):
+            logs[:, :, :-1] = np.log(self.shares)
+        return logs
+
+    @cached_property
+    def _mixture(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log weights, mean scores (0 where unknown) and inverse correlation, for `strata_of`."""
+        scores = np.zeros_like(self.normal.cuts)
+        scores[:, :, :-1] = self.normal.scores
+        with np.errstate(divide="ignore"):
+            logs = np.asarray(np.log(self.weights))
+        return logs, scores, _inverse(self.correlation)
+
+    @cached_property
+    def _columns(self) -> IntArray:
+        return np.arange(len(self.size))
+
+    def strata_of(self, bins: IntArray) -> FloatArray:
+        """Chance of each stratum given the known factors, (n, F) bins to (n, S).
+
+        Weight times the shares of the known bins times the copula's density at their mean scores
+        (its determinant is the same in every stratum).
+        """
+        log_weights, scores, inverse = self._mixture
+        if self.stratum is None:
+            return np.ones((len(bins), 1))
+        bins = bins.copy()
+        bins[:, self.stratum] = NOT_KNOWN
+        logs = log_weights + self._log_shares[:, self._columns, bins].sum(axis=2).T
+        z = np.swapaxes(scores[:, self._columns, bins], 0, 1)
+        pushed = z @ inverse
+        square = (pushed * z).sum(axis=2) - (z * z).sum(axis=2)
+        for rows, which in _patterns(bins < 0):
+            block = inverse[which[:, :, None], which[:, None, :]]
+            push = np.take_along_axis(pushed[rows], which[:, None, :], axis=2)
+            square[rows] -= ((push @ _inverse(block)) * push).sum(axis=2)
+        logs -= square / 2
+        chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+    def complete(self, bins: IntArray) -> dict[int, Guess]:
+        """Chances of the bins of every unknown, by column; bins (n, F), -1 unknown."""
+        found: dict[int, list[Guess]] = {}
+        incomplete = np.nonzero((bins < 0).any(axis=1))[0]
+        for start in range(0, len(incomplete), ROWS_AT_ONCE):
+            rows = incomplete[start : start + ROWS_AT_ONCE]
+            for f, guess in self._complete(rows, bins[rows]):
+                found.setdefault(f, []).append(guess)
+        return {f: _joined(found[f]) for f in sorted(found)}
+
+    def _complete(self, rows: IntArray, bins: IntArray) -> Iterator[tuple[int, Guess]]:
+        """The guesses of some rows: one entry per row, or one per stratum where that is unknown."""
+        strata, weight, entry = self._entries(bins)
+        unknown = bins < 0
+        if self.stratum is not None and (lost := unknown[:, self.stratum]).any():
+            chances = weight[lost[entry]].reshape(-1, len(self.weights))
+            yield self.stratum, Guess(rows[lost], chances)
+            unknown[:, self.stratum] = False
+        mean, variance = self._conditional(bins[entry], strata)
+        unknown, sd = unknown[entry], np.sqrt(variance)
+        for f in np.nonzero(unknown.any(axis=0))[0]:
+            e = np.nonzero(unknown[:, f])[0]
+            cuts = self.normal.cuts[strata[e], f, 1 : self.size[f]]
+            below = ndtr((cuts - mean[e, f, None]) / sd[e, f, None])
+            chances = np.empty((len(e), self.size[f]))
+            chances[:, :-1] = below
+            chances[:, -1] = 1.0
+            chances[:, 1:] -= below
+            at = entry[e]
+            if len(entry) > len(rows):
+                first = np.nonzero(np.diff(at, prepend=-1))[0]
+                chances = np.add.reduceat(chances * weight[e, None], first)
+                at = at[first]
+            yield int(f), Guess(rows[at], chances)
+
+    def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
+        """Stratum and weight of every entry, and the row it belongs to."""
+        entry = np.arange(len(bins))
+        if self.stratum is None:
+            return np.zeros_like(entry), np.ones(len(bins)), entry
+        strata = bins[:, self.stratum]
+        lost = strata < 0
+        if not lost.any():
+            return strata, np.ones(len(bins)), entry
+        count = len(self.weights)
+        entry = np.repeat(entry, np.where(lost, count, 1))
+        strata, weight = strata[entry], np.ones(len(entry))
+        strata[lost[entry]] = np.tile(np.arange(count), lost.sum())
+        weight[lost[entry]] = self.strata_of(bins[lost]).ravel()
+        return strata, weight, entry
+
+    def _conditional(self, bins: IntArray, strata: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Mean y (as seen where known) and variance of the unknown scores, (m, F) each."""
+        mean = self._seen[strata[:, None], self._columns, bins]
+        pushed = self._pushed(mean, strata)
+        variance = np.ones_like(mean)
+        for rows, which, covariance in self._blocks(bins < 0, strata):
+            at = rows[:, None]
+            mean[at, which] = -(covariance @ pushed[at, which][:, :, None])[:, :, 0]
+            spread = np.diagonal(covariance, axis1=1, axis2=2)
+            variance[at, which] = spread - self._noise[strata[at], which]
+        return mean, variance
+
+    def _pushed(self, y: FloatArray, strata: IntArray) -> FloatArray:
+        """Precision of each row's stratum times y, (m, F)."""
+        if len(y) == 1:
+            return np.asarray(y @ self._precision[strata[0]])
+        pushed = np.empty_like(y)
+        for s in range(len(self.weights)):
+            rows = strata == s
+            pushed[rows] = y[rows] @ self._precision[s]
+        return pushed
+
+    def _blocks(
+        self, unknown: BoolArray, strata: IntArray
+    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+        """Rows with equally many unknowns, which those are, and the covariance of their y."""
+        for rows, which in _patterns(unknown):
+            s = strata[rows, None, None]
+            block = self._precision[s, which[:, :, None], which[:, None, :]]
+            yield rows, which, _inverse(block)
+
+    def surprise(self, bins: IntArray) -> FloatArray:
+        """How far each known value lies from what the patient's other values suggest, (n, F).
+
+        A z score: the normal score of the middle of the value's bin in its distribution given the
+        other known factors, within the patient's stratum (the likeliest, when that is unknown).
+        NaN where unknown, 0 for the stratum itself.
+        """
+        pieces = range(0, max(len(bins), 1), ROWS_AT_ONCE)
+        return np.concatenate([self._surprise(bins[i : i + ROWS_AT_ONCE]) for i in pieces])
+
+    def _surprise(self, bins: IntArray) -> FloatArray:
+        strata = np.zeros(len(bins), dtype=np.int64)
+        if self.stratum is not None:
+            strata = bins[:, self.stratum].copy()
+            if (lost := strata < 0).any():
+                strata[lost] = self.strata_of(bins[lost]).argmax(axis=1)
+        y, _ = self._conditional(bins, strata)
+        unknown = bins < 0
+        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata].copy()
+        for rows, which, covariance in self._blocks(unknown, strata):
+            side = self._precision[strata[rows, None], which]
+            diagonal[rows] -= ((covariance @ side) * side).sum(axis=1)
+        diagonal[unknown] = 1.0
+        others = y - self._pushed(y, strata) / diagonal
+        sd = np.sqrt(np.maximum(1.0 / diagonal - self._noise[strata], LEAST_VARIANCE))
+        index = strata[:, None], self._columns
+        low = ndtr((self.normal.cuts[*index, bins] - others) / sd)
+        high = ndtr((self.normal.cuts[*index, bins + 1] - others) / sd)
+        z = ndtri(np.clip((low + high) / 2, LEAST_SHARE, 1 - LEAST_SHARE))
+        z[unknown] = np.nan
+        return np.asarray(z)
+
+    def draw(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+        """Draws of the unknowns of one row of bins (F,), the known kept; (count, F)."""
+        drawn = np.tile(row, (count, 1))
+        strata = np.zeros(count, dtype=np.int64)
+        if self.stratum is not None:
+            chances = np.eye(len(self.weights))[row[self.stratum]]
+            if row[self.stratum] < 0:
+                chances = self.strata_of(row[None])[0]
+            strata = rng.choice(len(chances), size=count, p=chances)
+            drawn[:, self.stratum] = strata
+        which = np.nonzero(drawn[0] < 0)[0] if count else np.empty(0, dtype=np.int64)
+        normal = rng.standard_normal((count, len(which)))
+        for s in np.unique(strata) if len(which) else ():
+            at = np.nonzero(strata == s)[0]
+            scores = self._scores_given(drawn[at[0]], int(s), which, normal[at])
+            for i, f in enumerate(which):
+                cuts = self.normal.cuts[s, f, 1 : self.size[f]]
+                drawn[at, f] = np.searchsorted(cuts, scores[:, i])
+        return drawn
+
+    def _scores_given(
+        self, row: IntArray, stratum: int, which: IntArray, normal: FloatArray
+    ) -> FloatArray:
+        """Scores of the unknowns of one row from standard normal numbers, (m, unknowns)."""
+        precision = self._precision[stratum]
+        covariance = _inverse(precision[np.ix_(which, which)])
+        seen = self._seen[stratum, self._columns, row]
+        mean = -covariance @ (precision @ seen)[which]
+        spread = covariance - np.diag(self._noise[stratum, which])
+        return np.asarray(mean + normal @ np.linalg.cholesky(spread).T)
+
+
+def _patterns(unknown: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows with equally many unknowns (r,), and which columns those are, (r, unknowns)."""
+    counts = unknown.sum(axis=1)
+    for count in np.unique(counts[counts > 0]):
+        rows = np.nonzero(counts == count)[0]
+        yield rows, np.nonzero(unknown[rows])[1].reshape(-1, count)
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
+
+
+def _joined(guesses: list[Guess]) -> Guess:
+    if len(guesses) == 1:
+        return guesses[0]
+    return Guess(
+        np.concatenate([guess.rows for guess in guesses]),
+        np.concatenate([guess.chances for guess in guesses]),
+    )

@@ -1,0 +1,1 @@
+"""Figures as SVG: drawn from records, nothing computed."""

@@ -1,0 +1,99 @@
+"""How far to rely on an answer: what is not known of a patient, how unlike the cohort."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.distribution.population import Population
+from spinecast.explaining.assessment import Caution
+from spinecast.explaining.facts import CohortFacts
+from spinecast.knowledge.factors import Registry
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+# Above this share of unknown factors the answer says that it knows little.
+MANY_UNKNOWN = 0.25
+# A combination rarer than one in a thousand of the cohort is called unusual.
+UNUSUAL = 0.001
+# A factor is named in that caution when it lies this many SDs from what the others suggest.
+ODD = 2.0
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Reasons not to rely on the answers for some patients, in columns.
+
+    `unknown` and `unseen` (n, F) mark factors that are not known or whose value the cohort hardly
+    had; `unusual` (n,) marks rare combinations and `z` (n, F) says which factors make them so.
+    """
+
+    unknown: BoolArray
+    unseen: BoolArray
+    unusual: BoolArray
+    z: FloatArray
+
+    @property
+    def many_unknown(self) -> BoolArray:
+        """For every patient whether too much is not known, (n,)."""
+        return np.asarray(self.unknown.mean(axis=1) > MANY_UNKNOWN)
+
+    def codes(self, standing: Sequence[str]) -> npt.NDArray[np.object_]:
+        """The codes of every patient's cautions as text, after those of the model itself, (n,)."""
+        names = ("many_unknown", "outside_cohort", "unusual")
+        marks = np.column_stack([self.many_unknown, self.unseen.any(axis=1), self.unusual])
+        # Few combinations occur; each is written once.
+        texts = [
+            "; ".join([*standing, *itertools.compress(names, combination)])
+            for combination in itertools.product((False, True), repeat=len(names))
+        ]
+        chosen: npt.NDArray[np.object_] = np.array(texts, dtype=object)[marks @ (4, 2, 1)]
+        return chosen
+
+
+def doubts(facts: CohortFacts, population: Population, codes: FloatArray) -> Doubts:
+    """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
+    unusual = population.unusual(codes)
+    return Doubts(
+        unknown=np.isnan(codes),
+        unseen=facts.unseen(codes),
+        unusual=unusual.tail < UNUSUAL,
+        z=np.nan_to_num(unusual.z),
+    )
+
+
+def cautions(registry: Registry, found: Doubts, row: int) -> Iterator[Caution]:
+    """The cautions of one patient, in words, with the factors they are about."""
+    labels = np.array([factor.label.lower() for factor in registry.factors], dtype=object)
+    names = np.array(registry.names, dtype=object)
+    unknown, unseen = found.unknown[row], found.unseen[row]
+    if found.many_unknown[row]:
+        yield Caution(
+            "many_unknown",
+            f"{unknown.sum()} of {len(names)} factors are not known: the interval is wide and the "
+            "estimate leans towards the average patient.",
+            tuple(names[unknown]),
+        )
+    if unseen.any():
+        yield Caution(
+            "outside_cohort",
+            f"The cohort had no or hardly any patients like this in: {'; '.join(labels[unseen])}. "
+            "Do not rely on these contributions.",
+            tuple(names[unseen]),
+        )
+    if found.unusual[row]:
+        z = np.abs(found.z[row])
+        odd = [index for index in np.argsort(-z)[:MOST_NAMED] if z[index] > ODD]
+        said = "; ".join(labels[odd]) or "several factors together"
+        yield Caution(
+            "unusual",
+            f"This combination is unusual for the cohort, above all in: {said}. Check the entries; "
+            "if they are right, the estimate is less certain than its interval says.",
+            tuple(names[odd]),
+        )

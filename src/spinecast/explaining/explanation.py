@@ -1,0 +1,298 @@
+"""Why: a patient's risk against the reference patient, factor by factor, and how far to rely on it.
+
+`Scores` are the numbers of many patients in columns; an `Assessment` is one patient's record, the
+same for page, JSON, text and printed sheet. Contributions are Shapley values against one reference
+patient (linear part and trees alike), so they add up exactly:
+
+- on the log-odds scale to margin - reference margin;
+- on the risk scale to risk - reference risk, each contribution times the slope of the secant
+  between the two (the Aumann-Shapley share of a function of a sum; Billera & Heath 1982,
+  Math Oper Res 7:32, doi 10.1287/moor.7.1.32).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, ndtri
+
+from spinecast.distribution.copula import Guess
+from spinecast.explaining.assessment import (
+    Action,
+    Assessment,
+    Contribution,
+    Interval,
+    ModelIdentity,
+    UnknownFactor,
+)
+from spinecast.explaining.cautions import Doubts, cautions, doubts
+from spinecast.explaining.facts import CohortFacts
+from spinecast.knowledge.evidence import Modifiable
+from spinecast.knowledge.factors import Factor
+from spinecast.modelling.calibration import secant
+from spinecast.modelling.model import Model
+from spinecast.modelling.preparation import Rows
+
+FloatArray = npt.NDArray[np.float64]
+
+# A value counts as possible for an unknown factor between these quantiles of what is expected.
+POSSIBLE = (0.05, 0.95)
+# Contributions that differ by less are equal: the rest is rounding, and changes with the batch.
+DIGITS = 12
+# A contribution below a twentieth of a point on the risk scale is said to hardly move it.
+NEGLIGIBLE = 5e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Many patients' numbers, in columns: (n,) or (n, F)."""
+
+    rows: Rows
+    margin: FloatArray
+    risk: FloatArray
+    low: FloatArray
+    high: FloatArray
+    centile: FloatArray
+    log_odds: FloatArray
+    literature: FloatArray
+    risk_points: FloatArray
+    doubts: Doubts
+
+    def __len__(self) -> int:
+        """How many patients."""
+        return len(self.risk)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A model and what its cohort was like, ready to explain patients."""
+
+    model: Model
+    facts: CohortFacts
+    identity: ModelIdentity
+
+    @cached_property
+    def reference_risk(self) -> float:
+        """Risk of the reference patient."""
+        return float(expit(self.model.reference_margin))
+
+    def score(self, codes: FloatArray) -> Scores:
+        """Risk, interval and contributions of rows of codes (n, F), NaN for unknown."""
+        model = self.model
+        rows = model.rows(codes)
+        reading = model.read(rows)
+        margin = reading.margin
+        reach = float(ndtri(0.5 + 0.5 * model.level)) * reading.spread
+        risk = expit(margin)
+        slope = secant(margin, model.reference_margin)
+        return Scores(
+            rows=rows,
+            margin=margin,
+            risk=risk,
+            low=expit(margin - reach),
+            high=expit(margin + reach),
+            centile=self.facts.centile(risk),
+            log_odds=reading.log_odds,
+            literature=reading.literature,
+            risk_points=reading.log_odds * slope[:, None],
+            doubts=doubts(self.facts, model.population, codes),
+        )
+
+    def explain(self, scores: Scores, row: int) -> Assessment:
+        """The record of one patient among the scored."""
+        return Assessment(
+            status="scored",
+            reasons=(),
+            risk=float(scores.risk[row]),
+            interval=Interval(
+                float(scores.low[row]),
+                float(scores.high[row]),
+                self.model.level,
+                self._method(),
+            ),
+            reference_risk=self.reference_risk,
+            cohort_risk=self.facts.cohort_risk,
+            centile=float(scores.centile[row]),
+            margin=float(scores.margin[row]),
+            reference_margin=self.model.reference_margin,
+            contributions=tuple(self._contributions(scores, row)),
+            unknown=tuple(self._unknown(scores, row)),
+            cautions=(*self.facts.cautions, *cautions(self.model.registry, scores.doubts, row)),
+            actions=tuple(self._actions(scores, row)),
+            model=self.identity,
+        )
+
+    def _method(self) -> str:
+        refits = len(self.model.refits)
+        return (
+            f"normal on the log-odds scale; spread of {refits} bootstrap refits around redrawn "
+            "priors, and of the effects of unknown factors over the values they may have"
+        )
+
+    def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
+        """Every factor, the largest first; ties in the registry's order."""
+        log_odds = scores.log_odds[row]
+        for index in _largest_first(np.abs(log_odds)):
+            factor = self.model.registry.factors[index]
+            code = float(scores.rows.given[row, index])
+            points = float(scores.risk_points[row, index])
+            agreement = self.facts.agreement[index].verdict
+            literature = float(scores.literature[row, index])
+            yield Contribution(
+                factor=factor.name,
+                label=factor.label,
+                value=factor.value_of(code),
+                log_odds=float(log_odds[index]),
+                risk_points=points,
+                from_literature=literature,
+                from_cohort=float(log_odds[index]) - literature,
+                agreement=agreement,
+                mechanisms=self._phrases[index],
+                sentence=self._sentence(int(index), code, points),
+                sources=self._sources[index],
+            )
+
+    @cached_property
+    def _phrases(self) -> tuple[tuple[str, ...], ...]:
+        """What each factor leads to, in words, within the horizon first."""
+        named = self.model.registry.mechanism_named
+        return tuple(
+            tuple(
+                named[name].phrase + ("" if named[name].within_horizon else " (later)")
+                for name in factor.mechanisms
+            )
+            for factor in self.model.registry.factors
+        )
+
+    @cached_property
+    def _sources(self) -> tuple[tuple[str, ...], ...]:
+        """The studies behind each factor, once each, in the order of its effects."""
+        return tuple(
+            tuple(dict.fromkeys(effect.source for effect in factor.effects if effect.source))
+            for factor in self.model.registry.factors
+        )
+
+    def _sentence(self, index: int, code: float, points: float) -> str:
+        factor = self.model.registry.factors[index]
+        known = not math.isnan(code)
+        value = f"{factor.label}: {factor.in_plain_words(code)}."
+        effect = _effect(points, known=known, reference=known and code == factor.reference_code)
+        parts = [value, effect, factor.reason]
+        if self._phrases[index] and points >= NEGLIGIBLE:
+            parts.append(f"Possible pathway: {'; '.join(self._phrases[index][:2])}.")
+        parts.append(self.facts.agreement[index].sentence)
+        return " ".join(part for part in parts if part)
+
+    # --- what is unknown ---------------------------------------------------------------------
+
+    def _unknown(self, scores: Scores, row: int) -> Iterator[UnknownFactor]:
+        """What is not known, in order of how far the answer could move if it were.
+
+        For each factor the risk at the least and most risky value it may plausibly have, everything
+        else as it is.
+        """
+        factors = [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
+        if not factors:
+            return
+        chances = [_chance(scores.rows.guesses[index], row) for index in factors]
+        possible = [_possible(chance) for chance in chances]
+        starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
+        risks = self._risks_if(scores, row, factors, chances, possible)
+        lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
+        for at in _largest_first(highs - lows):
+            factor = self.model.registry.factors[factors[at]]
+            values = self.model.population.bins.codes[factors[at]]
+            assumed = _assumed(factor, values, chances[at])
+            yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
+
+    def _risks_if(
+        self,
+        scores: Scores,
+        row: int,
+        factors: Sequence[int],
+        chances: Sequence[FloatArray],
+        possible: Sequence[npt.NDArray[np.intp]],
+    ) -> FloatArray:
+        """The risk at every possible value of every unknown factor, one factor after the other."""
+        model = self.model
+        linear, values = [], []
+        for index, chance, which in zip(factors, chances, possible, strict=True):
+            effects = model.effects(index)
+            linear.append(effects[which] - chance @ effects)
+            values.append(model.population.bins.codes[index][which])
+        margins = scores.margin[row] + np.concatenate(linear)
+        if len(model.trees):
+            own = scores.rows.codes[row : row + 1]
+            changed = np.repeat(own, len(margins), axis=0)
+            owner = np.repeat(factors, [len(which) for which in possible])
+            changed[np.arange(len(margins)), owner] = np.concatenate(values)
+            margins += model.trees.margin(changed) - model.trees.margin(own)
+        return np.asarray(expit(margins))
+
+    # --- what can be done --------------------------------------------------------------------
+
+    def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
+        """What can be done before surgery about the factors this patient has."""
+        for index in _largest_first(scores.log_odds[row]):
+            factor = self.model.registry.factors[index]
+            code = float(scores.rows.given[row, index])
+            if not math.isnan(code) and _applies(factor, factor.modifiable, code):
+                parts = (factor.modifiable.action, factor.modifiable.evidence)
+                yield Action(
+                    factor.name,
+                    " ".join(part for part in parts if part),
+                    factor.modifiable.sources,
+                )
+
+
+def _largest_first(sizes: FloatArray) -> npt.NDArray[np.intp]:
+    """The places of the sizes, the largest first; equal ones as they stand."""
+    return np.argsort(-np.round(sizes, DIGITS), kind="stable")
+
+
+def _effect(points: float, *, known: bool, reference: bool) -> str:
+    """The direction in words; the number stands beside the sentence, rounded to add up."""
+    if reference:
+        return "As in the reference patient."
+    if abs(points) < NEGLIGIBLE:
+        return "Hardly moves the estimate."
+    raises = "raises" if points > 0 else "lowers"
+    if not known:
+        return f"What is expected of it {raises} the estimate."
+    return f"{raises.capitalize()} the estimate against the reference patient."
+
+
+def _chance(guess: Guess, row: int) -> FloatArray:
+    """How likely each value of an unknown factor is for one of the patients."""
+    return np.asarray(guess.chances[int(np.searchsorted(guess.rows, row))])
+
+
+def _possible(chance: FloatArray) -> npt.NDArray[np.intp]:
+    """Which values an unknown factor may plausibly have."""
+    upto = np.cumsum(chance)
+    central = (upto > POSSIBLE[0]) & (upto - chance < POSSIBLE[1])
+    return np.flatnonzero(central | (chance >= POSSIBLE[0]))
+
+
+def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:
+    """What was assumed of an unknown factor, in words."""
+    if factor.is_numeric:
+        return f"{factor.with_unit(float(chance @ values), digits=3)} on average"
+    likeliest = int(np.argmax(chance))
+    return f"{factor.in_plain_words(values[likeliest])} ({chance[likeliest]:.0%} likely)"
+
+
+def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:
+    """Whether there is something to do about this value of a factor."""
+    if modifiable.extent == "no" or not modifiable.action:
+        return False
+    if modifiable.above is not None:
+        return code > modifiable.above
+    if modifiable.applies_to:
+        return str(factor.value_of(code)) in modifiable.applies_to
+    return code != factor.reference_code

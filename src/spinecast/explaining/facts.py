@@ -1,0 +1,239 @@
+"""What a model's cohort was like: how many, how often, which values it had seen, what it says.
+
+These facts travel with the model so that an answer can say where the patient stands in the cohort,
+when a value is outside it, and whether the cohort agrees with the literature. No patient rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.explaining.assessment import Agreement, Caution, TrainedOn
+from spinecast.knowledge.factors import Factor, Registry
+from spinecast.modelling import posterior
+from spinecast.modelling.features import Z95, Encoding
+from spinecast.modelling.posterior import Belief, with_intercept
+
+FloatArray = npt.NDArray[np.float64]
+
+# Fewer patients than this at a level, and the cohort says nothing of it. Ten is the customary
+# smallest cell a register publishes; half of it still estimates nothing.
+FEW = 5
+# Fewer events than this, and neither the model nor its validation is settled: Collins et al. 2016,
+# Stat Med 35:214, doi 10.1002/sim.6787, want at least 100 and better 200.
+SETTLED = 100
+# Prior SD of the cohort-only estimates: so wide that patients decide, yet finite for a level all
+# of whose patients failed.
+WIDE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a cohort on its own sees a factor, in multiples of the published effect.
+
+    1 is as published, 0 no effect, below 0 the other way round; None where nothing is published.
+    """
+
+    multiple: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def verdict(self) -> Agreement:
+        """Agrees when surely above 0, disagrees when surely below, else not established."""
+        if self.low is not None and self.low > 0:
+            return "agrees"
+        if self.high is not None and self.high < 0:
+            return "disagrees"
+        return "not established"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in the surgeon's words."""
+        return {
+            "agrees": "The model's cohort agrees with the literature.",
+            "disagrees": "The model's cohort contradicts the literature here; the estimate keeps "
+            "the published direction or none.",
+            "not established": "",
+        }[self.verdict]
+
+
+@dataclass(frozen=True)
+class CohortFacts:
+    """The cohort behind a model: (F,) arrays follow the registry's factors.
+
+    `risk_quantiles` are the 0th to 100th percentile of its patients' risks; `counts` the patients
+    at each level, empty for numbers, and 0 also where there were fewer than FEW; `seen_low` and
+    `seen_high` the range of a number without its FEW - 1 lowest and highest values, empty where
+    fewer were recorded.
+    """
+
+    trained_on: TrainedOn
+    patients: int
+    events: int
+    cohort_risk: float
+    risk_quantiles: FloatArray
+    seen_low: FloatArray
+    seen_high: FloatArray
+    counts: tuple[tuple[int, ...], ...]
+    agreement: tuple[Verdict, ...]
+    cautions: tuple[Caution, ...]
+
+    def centile(self, risk: FloatArray) -> FloatArray:
+        """The share of the cohort's patients at lower risk, 0 to 100."""
+        return np.interp(risk, self.risk_quantiles, np.linspace(0, 100, len(self.risk_quantiles)))
+
+    def unseen(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which values of patients (n, F) the cohort had none, or hardly any, of."""
+        outside = (codes < self.seen_low) | (codes > self.seen_high)
+        levels = np.where(self._rare.any(axis=1), np.nan_to_num(codes), 0.0).astype(np.intp)
+        outside |= self._rare[np.arange(codes.shape[1]), levels] & ~np.isnan(codes)
+        return np.asarray(outside)
+
+    @cached_property
+    def _rare(self) -> npt.NDArray[np.bool_]:
+        """Which levels the cohort had hardly any patients of, (F, most levels)."""
+        rare = np.zeros((len(self.counts), max(map(len, self.counts), default=0) + 1), dtype=bool)
+        for index, seen in enumerate(self.counts):
+            rare[index, : len(seen)] = np.array(seen) < FEW
+        return rare
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for the model folder."""
+        return {
+            "trained_on": self.trained_on,
+            "patients": self.patients,
+            "events": self.events,
+            "cohort_risk": self.cohort_risk,
+            "risk_quantiles": self.risk_quantiles.tolist(),
+            "seen_low": self.seen_low.tolist(),
+            "seen_high": self.seen_high.tolist(),
+            "counts": [list(seen) for seen in self.counts],
+            "agreement": [[a.multiple, a.low, a.high] for a in self.agreement],
+            "cautions": [[c.code, c.message, list(c.factors)] for c in self.cautions],
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> CohortFacts:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            trained_on=told["trained_on"],
+            patients=told["patients"],
+            events=told["events"],
+            cohort_risk=told["cohort_risk"],
+            risk_quantiles=np.array(told["risk_quantiles"]),
+            seen_low=np.array(told["seen_low"]),
+            seen_high=np.array(told["seen_high"]),
+            counts=tuple(tuple(seen) for seen in told["counts"]),
+            agreement=tuple(Verdict(*parts) for parts in told["agreement"]),
+            cautions=tuple(Caution(c, m, tuple(f)) for c, m, f in told["cautions"]),
+        )
+
+
+def gather(
+    registry: Registry,
+    encoding: Encoding,
+    codes: FloatArray,
+    columns: FloatArray,
+    y: FloatArray,
+    risk: FloatArray,
+    trained_on: TrainedOn,
+) -> CohortFacts:
+    """The facts of a cohort: codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
+    seen = [
+        (factor, column[~np.isnan(column)])
+        for factor, column in zip(registry.factors, codes.T, strict=True)
+    ]
+    ranges = np.array([_range(factor, known) for factor, known in seen])
+    return CohortFacts(
+        trained_on=trained_on,
+        patients=len(y),
+        events=int(y.sum()),
+        cohort_risk=float(y.mean()),
+        risk_quantiles=np.quantile(risk, np.linspace(0, 1, 101)),
+        seen_low=ranges[:, 0],
+        seen_high=ranges[:, 1],
+        counts=tuple(_counts(factor, known) for factor, known in seen),
+        agreement=agreements(encoding, columns, y),
+        cautions=tuple(standing_cautions(trained_on, int(y.sum()))),
+    )
+
+
+def _range(factor: Factor, known: FloatArray) -> tuple[float, float]:
+    """Where a number's values lie without the most extreme ones; levels have their whole range."""
+    low, high = factor.bounds
+    if not factor.is_numeric:
+        return low, high
+    if len(known) < FEW:
+        return high, low
+    ordered = np.sort(known)
+    return float(ordered[FEW - 1]), float(ordered[-FEW])
+
+
+def _counts(factor: Factor, known: FloatArray) -> tuple[int, ...]:
+    """How many patients had each level; nothing for a number."""
+    if factor.is_numeric:
+        return ()
+    counts = np.bincount(known.astype(np.intp), minlength=len(factor.levels))
+    return tuple(int(count) if count >= FEW else 0 for count in counts)
+
+
+def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:
+    """What has to be said of every answer of a model, whoever the patient is."""
+    match trained_on:
+        case "simulated":
+            yield Caution(
+                "simulated",
+                "This model was trained on simulated patients. It shows what the program does; it "
+                "has seen no real patient and must not be used for one.",
+            )
+        case "literature":
+            yield Caution(
+                "literature",
+                "This model is the published evidence alone: no patient has been used to fit it.",
+            )
+        case "patients":
+            yield Caution(
+                "not_validated",
+                "This model has been judged only on the hospital's own patients whom it was fitted "
+                "to, by cross-validation: not on later patients, nor in another hospital.",
+            )
+    if trained_on != "literature" and events < SETTLED:
+        yield Caution(
+            "few_events",
+            f"Only {events} patients with the outcome stand behind this model: exploratory.",
+        )
+
+
+def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[Verdict, ...]:
+    """Each factor's effect in this cohort alone, as a multiple of what is published.
+
+    A logistic fit without the literature and without directions gives coefficients b with
+    covariance V. Along a factor's published log-odds ratios d the generalised least-squares
+    multiple is d.P.b / d.P.d with P the inverse of V's block, and variance 1 / d.P.d.
+    """
+    size = len(encoding)
+    wide = Belief(np.zeros(size), np.full(size, WIDE), np.zeros(size), np.zeros(size))
+    design = with_intercept(columns)
+    alone = posterior.fit(lambda theta: posterior.sums(design, y, theta), wide.without_bounds())
+    covariance: FloatArray = np.asarray(np.linalg.inv(alone.curvature)[1:, 1:], dtype=float)
+    return tuple(
+        _verdict(encoding.published[part], alone.beta[part], covariance[part, part])
+        for part in encoding.slices
+    )
+
+
+def _verdict(published: FloatArray, found: FloatArray, covariance: FloatArray) -> Verdict:
+    if not np.any(published):
+        return Verdict(None, None, None)
+    weights = np.linalg.solve(covariance, published)
+    information = float(weights @ published)
+    multiple = float(weights @ found) / information
+    reach = Z95 / np.sqrt(information)
+    return Verdict(multiple, multiple - reach, multiple + reach)

@@ -1,0 +1,97 @@
+"""The surgeon's door: a patient's answers in, an Assessment out.
+
+A `Scorer` is a model folder, read once and verified; it then answers patient after patient without
+touching a file. Nothing of training, MLflow or plotting is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.explaining.assessment import Assessment, Reason
+from spinecast.explaining.bundle import Bundle, read_bundle
+from spinecast.explaining.explanation import Explainer
+from spinecast.knowledge.factors import Registry
+from spinecast.patients.answers import Fault
+from spinecast.patients.patient import PATIENT_ID, Reader, reader_for
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model ready to answer."""
+
+    bundle: Bundle
+
+    @classmethod
+    def load(cls, folder: Path | str, registry_folder: Path | None = None) -> Scorer:
+        """Read and verify a model folder.
+
+        Raises:
+            ModelRefused: the folder is not a model, was altered, is newer, or belongs to another
+                registry than the one named.
+        """
+        return cls(read_bundle(Path(folder), registry_folder))
+
+    @property
+    def explainer(self) -> Explainer:
+        """The model with what its cohort was like."""
+        return self.bundle.explainer
+
+    @property
+    def registry(self) -> Registry:
+        """The registry the model was trained with."""
+        return self.explainer.model.registry
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return reader_for(self.registry)
+
+    def assess(self, answers: Mapping[str, object]) -> Assessment:
+        """Score one patient and say why.
+
+        Args:
+            answers: values by factor name; null, absent or "unknown" mean not known. A patient_id
+                is kept in the record.
+
+        Returns:
+            The record; refused, with every reason, when an answer is impossible, a name is not
+            known or the patient is out of scope.
+        """
+        codes, faults = self.read(answers)
+        patient_id = name_of(answers)
+        if faults:
+            return self.refuse(faults, patient_id)
+        scored = self.explainer.explain(self.explainer.score(codes[np.newaxis]), 0)
+        return replace(scored, patient_id=patient_id)
+
+    def read(self, answers: Mapping[str, object]) -> tuple[FloatArray, tuple[Fault, ...]]:
+        """One patient's answers as a row of codes (F,), and everything that is wrong with them."""
+        return self._reader.read(answers)
+
+    def refuse(self, faults: tuple[Fault, ...], patient_id: str = "") -> Assessment:
+        """The record of a patient who cannot be scored."""
+        return Assessment.refused(
+            tuple(self._reasons(faults)),
+            self.explainer.identity,
+            self.explainer.facts.cautions,
+            patient_id,
+        )
+
+    def _reasons(self, faults: tuple[Fault, ...]) -> Iterator[Reason]:
+        for fault in faults:
+            factor = fault.column if fault.column in self.registry.by_name else ""
+            yield Reason(fault.rule, factor, str(fault.problem()))
+
+
+def name_of(answers: object) -> str:
+    """The patient's id among the answers, "" when there is none."""
+    named = answers.get(PATIENT_ID) if isinstance(answers, Mapping) else None
+    return "" if named is None else str(named)

@@ -1,0 +1,370 @@
+"""The evidence-informed model, fitted: how far to trust the literature, what the cohort adds.
+
+scikit-learn's conventions: `fit(codes, y)`, `predict_proba(codes)`, `get_params()`. Rows are codes
+(see `factors`), so NaN is "unknown" and is completed by the population inside every fit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from spinecast.distribution.population import Population
+from spinecast.fitting.recipe import Recipe, TreeRecipe
+from spinecast.knowledge.factors import Registry
+from spinecast.measures.resampling import patient_folds, resampled
+from spinecast.modelling import posterior
+from spinecast.modelling.calibration import Recalibration
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.model import Model, Refits, reference_row
+from spinecast.modelling.posterior import Belief, Posterior, with_intercept
+from spinecast.modelling.preparation import Preparation
+from spinecast.modelling.trees import Leaf, Trees, leaves_of
+
+FloatArray = npt.NDArray[np.float64]
+SMALLEST_SLOPE = 0.05
+
+Folds = Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to trust the literature, and how it predicted patients it had not seen."""
+
+    weight: float
+    scale: float
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What cross-validation chose, and from what."""
+
+    weight: float
+    scale: float
+    rounds: int
+    trials: tuple[Trial, ...]
+    tree_log_loss: tuple[float, ...]
+
+
+class EvidenceInformedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Logistic regression pulled towards published odds ratios, plus monotone boosted trees.
+
+    Args:
+        registry: the factors, their evidence and directions.
+        recipe: every choice of the method; cross-validation picks among its candidates.
+
+    Attributes:
+        model_: the fitted `Model`, everything a score needs.
+        choices_: weight of the literature, width of the priors, number of trees, and the trials.
+        booster_: the trees in XGBoost's own JSON, None when there are none.
+    """
+
+    def __init__(self, registry: Registry, recipe: Recipe | None = None) -> None:
+        self.registry = registry
+        self.recipe = recipe
+
+    def fit(
+        self, codes: FloatArray, y: FloatArray, patients: npt.NDArray[np.intp] | None = None
+    ) -> Self:
+        """Learn from patients.
+
+        Args:
+            codes: rows of codes (n, F), NaN for unknown.
+            y: the outcome (n,), 0 or 1.
+            patients: whose row it is (n,), where some patients come several times, as in a
+                bootstrap sample: the copies of one patient stay in one fold.
+        """
+        recipe = self.recipe or Recipe()
+        self.model_, self.choices_, self.booster_ = fit_model(
+            self.registry, recipe, np.asarray(codes, float), np.asarray(y, float), patients
+        )
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def decision_function(self, codes: FloatArray) -> FloatArray:
+        """Margins (log-odds) of rows of codes, (n,)."""
+        check_is_fitted(self)
+        return self.model_.margin(self.model_.rows(np.asarray(codes, float)))
+
+    def predict_proba(self, codes: FloatArray) -> FloatArray:
+        """Risk of doing well and of failure, (n, 2)."""
+        risk = expit(self.decision_function(codes))
+        return np.column_stack([1.0 - risk, risk])
+
+    def predict(self, codes: FloatArray) -> npt.NDArray[np.intp]:
+        """The likelier outcome; a convention of scikit-learn, not advice."""
+        return (self.decision_function(codes) > 0).astype(np.intp)
+
+
+def fit_model(
+    registry: Registry,
+    recipe: Recipe,
+    codes: FloatArray,
+    y: FloatArray,
+    patients: npt.NDArray[np.intp] | None = None,
+) -> tuple[Model, Choices, str | None]:
+    """Fit everything: population, evidence weight, coefficients, trees, recalibration, refits."""
+    population = Population.fit(registry, codes)
+    encoding = Encoding.from_registry(registry)
+    rows = Preparation(population, encoding).rows(codes)
+    split = _folds(y, recipe, patients)
+
+    beliefs = {
+        (weight, scale): belief(encoding, weight, scale)
+        for weight in recipe.evidence.weights
+        for scale in recipe.evidence.scales
+    }
+    repeats = recipe.resampling.inner_repeats
+    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats)
+    losses = _losses(unseen, y).mean(axis=(0, 2))
+    trials = tuple(
+        Trial(weight, scale, float(loss))
+        for (weight, scale), loss in zip(beliefs, losses, strict=True)
+    )
+    best = int(np.argmin(losses))
+    # Trees and recalibration start from one repeat: a mean over repeats is smoother than the model.
+    chosen, margin, once = (
+        list(beliefs.values())[best],
+        unseen[0, best],
+        split[: len(split) // repeats],
+    )
+
+    settings = _tree_settings(recipe.trees, registry, recipe.seed)
+    inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
+    forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
+    linear = _fit(rows.columns, y, chosen)
+    line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
+    refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
+    model = Model(
+        registry=registry,
+        population=population,
+        encoding=encoding,
+        intercept=line.intercept + line.slope * linear.intercept,
+        beta=line.slope * linear.beta,
+        literature=trials[best].weight * encoding.published,
+        trees=Trees.fold(forest.leaves, reference_row(registry), line.slope),
+        refits=refits,
+        level=recipe.interval.level,
+        recalibration=line,
+    )
+    choices = Choices(
+        trials[best].weight, trials[best].scale, forest.rounds, trials, forest.log_loss
+    )
+    return model, choices, forest.booster
+
+
+def belief(encoding: Encoding, weight: float, scale: float) -> Belief:
+    """What the literature says of each coefficient, trusted so far and held so tightly."""
+    return Belief(
+        weight * encoding.published, scale * encoding.prior_sd, encoding.lower, encoding.upper
+    )
+
+
+def out_of_fold(
+    columns: FloatArray, y: FloatArray, beliefs: Sequence[Belief], split: Folds, repeats: int = 1
+) -> FloatArray:
+    """Margins of patients no fit had seen, for each repeat and belief, (repeats, beliefs, n)."""
+    margins = np.zeros((repeats, len(beliefs), len(y)))
+    for fold, (learn, test) in enumerate(split):
+        start = None
+        for i, held in enumerate(beliefs):
+            fitted = _fit(columns[learn], y[learn], held, start)
+            margins[fold * repeats // len(split), i, test] = fitted.margin(columns[test])
+            start = fitted.theta
+    return margins
+
+
+def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None) -> Folds:
+    """As many folds as the recipe says, or fewer so that each has both outcomes."""
+    whose = np.arange(len(y)) if patients is None else patients
+    _, first = np.unique(whose, return_index=True)
+    events = int(y[first].sum())
+    repeats, seed = recipe.resampling.inner_repeats, recipe.seed
+    splits = min(recipe.resampling.inner_folds, events, len(first) - events)
+    return list(patient_folds(y, whose, repeats=repeats, splits=splits, seed=seed))
+
+
+def _fit(
+    columns: FloatArray, y: FloatArray, held: Belief, start: FloatArray | None = None
+) -> Posterior:
+    design = with_intercept(columns)
+    return posterior.fit(lambda theta: posterior.sums(design, y, theta), held, start)
+
+
+def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
+    """Each patient's log-loss in nats."""
+    return np.asarray(np.logaddexp(0.0, margin) - y * margin)
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Boosted trees in XGBoost's JSON, how many rounds, and what they add for unseen patients."""
+
+    booster: str | None
+    rounds: int
+    unseen: FloatArray
+    log_loss: tuple[float, ...]
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """Their leaves; none when there are no trees."""
+        return leaves_of(json.loads(self.booster)) if self.booster else []
+
+
+def _tree_settings(recipe: TreeRecipe, registry: Registry, seed: int) -> dict[str, object]:
+    signs = ",".join(str(factor.sign) for factor in registry.factors)
+    return {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "max_depth": recipe.depth,
+        "eta": recipe.learning_rate,
+        "min_child_weight": recipe.least_hessian,
+        "lambda": recipe.ridge,
+        "monotone_constraints": f"({signs})",
+        "base_score": 0.5,
+        "seed": seed,
+        "nthread": 1,  # sums in one order: the same trees on every machine
+    }
+
+
+def _boost(
+    codes: FloatArray,
+    y: FloatArray,
+    margin: FloatArray,
+    inside: Sequence[FloatArray],
+    split: Folds,
+    recipe: TreeRecipe,
+    settings: Mapping[str, object],
+) -> Forest:
+    """Trees on top of the linear part; as many as cross-validation wants, often none.
+
+    Args:
+        codes: completed codes (n, F).
+        y: outcomes (n,).
+        margin: linear margins of patients their fit had not seen, (n,).
+        inside: for each fold, the margins (n,) of the fit to its learning part. Trees of a fold
+            start from these: the margins in `margin` know the fold's outcomes, and trees grown on
+            them stop too soon.
+        split: the folds, each patient in one test part.
+        recipe: how deep, how fast, how many at most, and what they must gain to stay.
+        settings: the same in XGBoost's words.
+    """
+    nothing = Forest(None, 0, np.zeros(len(y)), ())
+    if not recipe.most_rounds:
+        return nothing
+    parts = [_Part.of(codes, y, own, fold) for own, fold in zip(inside, split, strict=True)]
+    history = _grow(parts, recipe, settings)
+    rounds = 1 + int(np.argmin(history))
+    unseen = np.zeros(len(y))
+    for part in parts:
+        grown = xgboost.train(dict(settings), part.learn, rounds)
+        unseen[part.rows] = grown.predict(_bare(codes[part.rows]), output_margin=True)
+    gain = _losses(margin, y) - _losses(margin + unseen, y)
+    if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(y)):
+        return nothing
+    booster = xgboost.train(
+        dict(settings), xgboost.DMatrix(codes, label=y, base_margin=margin), rounds
+    )
+    return Forest(booster.save_raw("json").decode(), rounds, unseen, history)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A fold for XGBoost: what is learned from, what it is tried on, and whose rows those are."""
+
+    learn: xgboost.DMatrix
+    test: xgboost.DMatrix
+    rows: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        codes: FloatArray,
+        y: FloatArray,
+        margin: FloatArray,
+        fold: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    ) -> Self:
+        learn, test = (
+            xgboost.DMatrix(codes[rows], label=y[rows], base_margin=margin[rows]) for rows in fold
+        )
+        return cls(learn, test, fold[1])
+
+
+def _grow(
+    parts: Sequence[_Part], recipe: TreeRecipe, settings: Mapping[str, object]
+) -> tuple[float, ...]:
+    """Log-loss of unseen patients after each round, until it has not fallen for long enough."""
+    boosters = [xgboost.Booster(dict(settings), [part.learn, part.test]) for part in parts]
+    history: list[float] = []
+    while len(history) < recipe.most_rounds and (
+        not history or len(history) - int(np.argmin(history)) <= recipe.patience
+    ):
+        losses = []
+        for booster, part in zip(boosters, parts, strict=True):
+            booster.update(part.learn, len(history))
+            unseen = booster.predict(part.test, output_margin=True)
+            losses.append(_losses(unseen, part.test.get_label()))
+        history.append(float(np.concatenate(losses).mean()))
+    return tuple(history)
+
+
+def _bare(codes: FloatArray) -> xgboost.DMatrix:
+    return xgboost.DMatrix(codes, base_margin=np.zeros(len(codes)))
+
+
+def _recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
+    """Intercept and slope that fit unseen patients; the slope leaves 1 only on good evidence."""
+    one, least = np.ones(1), np.full(1, SMALLEST_SLOPE)
+    line = _fit(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
+    return Recalibration(line.intercept, float(line.beta[0]))
+
+
+def _refits(
+    columns: FloatArray,
+    trees: FloatArray,
+    y: FloatArray,
+    held: Belief,
+    linear: Posterior,
+    line: Recalibration,
+    recipe: Recipe,
+) -> Refits:
+    """Coefficients refitted on bootstrap samples around redrawn priors; the trees' share is free.
+
+    Without a redrawn prior mean a coefficient of which the cohort says nothing would not move, and
+    look certain (Newton & Raftery 1994, doi 10.1111/j.2517-6161.1994.tb01956.x). The choices
+    (weight, scale, rounds) are those of the model, so the interval leaves them out.
+    """
+    one = np.ones(1)
+    share = Belief(one, recipe.trees.share_sd * one, 0 * one, np.full(1, np.inf))
+    joint = Belief(
+        *(
+            np.concatenate(pair)
+            for pair in zip(
+                (held.mean, held.sd, held.lower, held.upper),
+                (share.mean, share.sd, share.lower, share.upper),
+                strict=True,
+            )
+        )
+    )
+    design = with_intercept(np.column_stack([columns, trees]))
+    start = np.concatenate([linear.theta, one])
+    thetas = []
+    rng = np.random.default_rng(recipe.seed)
+    for counts in resampled(len(y), recipe.interval.refits, recipe.seed):
+        drawn = np.repeat(np.arange(len(y)), counts.astype(int))
+        around = replace(joint, mean=rng.normal(joint.mean, joint.sd))
+        pieces = partial(posterior.sums, design[drawn], y[drawn])
+        thetas.append(posterior.fit(pieces, around, start).theta)
+    theta = line.slope * np.array(thetas).reshape(-1, design.shape[1])
+    return Refits(line.intercept + theta[:, 0], theta[:, 1:-1], theta[:, -1])

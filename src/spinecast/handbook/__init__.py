@@ -1,0 +1,1 @@
+"""The registry told to people: list, monograph, dictionary."""

@@ -1,0 +1,1 @@
+"""Risks held against outcomes, and who the patients were."""

@@ -1,0 +1,253 @@
+"""How good a model is for each group of patients, and how that differs from all the others.
+
+A group with fewer than ten patients of either kind is named and not judged; below five patients
+not even its size is told, nor anything from which that could be worked out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.disclosure import FEWEST, may_be_shown
+from spinecast.measures.closed_form import Contrast, Measured, contrast, measured
+from spinecast.measures.evaluation import plain
+from spinecast.measures.logistic import Vector
+from spinecast.patients.cohort import Cohort
+from spinecast.patients.grouping import NOT_KNOWN, PERIOD, SITE, Grouping, groupings
+
+FEWEST_OF_A_KIND = 10
+"""Patients with, and without, the outcome below whom a group is not judged; a convention."""
+LEVEL = 0.95
+METHOD = (
+    "Each group is judged alone and held against all patients outside it. Intervals ({level:.0%}): "
+    "AUROC by DeLong; observed / expected on the log scale, both counts varying; calibration "
+    "intercept (slope held at 1) and slope by maximum likelihood; log-loss by the standard error "
+    "of the mean. Groups share no patients with the rest, so variances add up. They are not "
+    "corrected for the number of comparisons. Groups with fewer than {fewest} patients with, or "
+    "without, the outcome are not judged; counts of 1 to {most} patients are kept back, and with "
+    "them whatever would give them away. Numbers are cut at the tertiles of these patients, in "
+    "whole units."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMeasure:
+    """One measure in one group.
+
+    Attributes:
+        measured: The measure with its interval.
+        against_rest: How it differs from all other patients; None overall, and where the others
+            are too few.
+    """
+
+    measured: Measured
+    against_rest: Contrast | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How good the predictions are in one group of patients.
+
+    Attributes:
+        by: What makes the group: `overall`, `site`, `period` or a factor's name.
+        label: The same for people.
+        group: Which one, for people.
+        patients: Patients with a known outcome and a risk; None when kept back.
+        events: Those of them who had the outcome; None when kept back.
+        suppressed: Why the group is not judged; "" when it is.
+        measures: AUROC, observed / expected, calibration intercept and slope, log-loss; none
+            when suppressed.
+    """
+
+    by: str
+    label: str
+    group: str
+    patients: int | None
+    events: int | None
+    suppressed: str
+    measures: tuple[GroupMeasure, ...]
+
+    def __getitem__(self, measure: str) -> GroupMeasure:
+        """The named measure."""
+        return {told.measured.measure: told for told in self.measures}[measure]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON; None for what could not be computed."""
+        head = {name: getattr(self, name) for name in ("by", "label", "group", "patients")}
+        rows = [
+            {
+                **asdict(told.measured),
+                "against_rest": asdict(told.against_rest) if told.against_rest else None,
+            }
+            for told in self.measures
+        ]
+        tail = {"events": self.events, "suppressed": self.suppressed, "measures": rows}
+        return {**head, **{key: plain(value) for key, value in tail.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroups:
+    """How good predictions are overall and in each group.
+
+    Attributes:
+        overall: All patients with a known outcome and a risk.
+        groups: One for each group, kept together by what makes them.
+        level: Confidence level of every interval.
+        method: How it was done, in words.
+        notes: What a reader must know: which groupings there are none of, and why.
+    """
+
+    overall: Group
+    groups: tuple[Group, ...]
+    level: float
+    method: str
+    notes: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        """How many groups were judged, and where they differ from the rest."""
+        return " ".join(_in_words(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {
+            "method": self.method,
+            "in_words": self.in_words,
+            "level": self.level,
+            "overall": self.overall.to_dict(),
+            "groups": [group.to_dict() for group in self.groups],
+            "notes": list(self.notes),
+        }
+
+
+def subgroups(
+    cohort: Cohort, y: npt.ArrayLike, risk: npt.ArrayLike, *, level: float = LEVEL
+) -> Subgroups:
+    """Judge predictions overall, by site, by period and by each factor the registry names.
+
+    Args:
+        cohort: The patients.
+        y: Shape (patients,), 1 had the outcome, 0 had not, NaN unknown (left out).
+        risk: Shape (patients,), predicted probability, NaN where none (left out).
+        level: Confidence level, between 0 and 1.
+
+    Raises:
+        ValueError: Not one outcome and one risk for each patient.
+    """
+    outcome, risks = np.asarray(y, dtype=np.float64), np.asarray(risk, dtype=np.float64)
+    if not outcome.shape == risks.shape == (len(cohort),):
+        raise ValueError(
+            f"y has shape {outcome.shape}, risk {risks.shape}; the cohort has {len(cohort)}."
+        )
+    known = ~(np.isnan(outcome) | np.isnan(risks))
+    cohort, outcome, risks = cohort.take(known), outcome[known], risks[known]
+    ways = groupings(cohort, outcome)
+    groups = [group for way in ways for group in _judged(way, outcome, risks, level)]
+    return Subgroups(
+        overall=_overall(outcome, risks, level),
+        groups=tuple(groups),
+        level=level,
+        method=METHOD.format(level=level, fewest=FEWEST_OF_A_KIND, most=FEWEST - 1),
+        notes=tuple(_notes(cohort, ways)),
+    )
+
+
+def _overall(outcome: Vector, risks: Vector, level: float) -> Group:
+    counts = np.array([[(outcome == kind).sum() for kind in (1, 0)]])
+    reason = _too_small(int(counts[0, 0]), int(counts[0, 1]))
+    measures = () if reason else measured(outcome, risks, level=level)
+    shown = may_be_shown(counts)[0]
+    return Group(
+        "overall",
+        "All patients",
+        "all patients",
+        len(outcome) if shown[2] else None,
+        int(counts[0, 0]) if shown[0] else None,
+        reason,
+        tuple(GroupMeasure(one, None) for one in measures),
+    )
+
+
+def _judged(way: Grouping, outcome: Vector, risks: Vector, level: float) -> Iterator[Group]:
+    members = [way.members(name) for name in way.names]
+    counts = np.array([[(outcome[m] == kind).sum() for kind in (1, 0)] for m in members])
+    whole = counts.sum(axis=0)
+    told = may_be_shown(counts, unknown_last=way.names[-1] == NOT_KNOWN)
+    for name, inside, (events, others), shown in zip(
+        way.names, members, counts.tolist(), told, strict=True
+    ):
+        reason = _too_small(events, others)
+        alone = _too_small(int(whole[0]) - events, int(whole[1]) - others)
+        yield Group(
+            way.by,
+            way.label,
+            name,
+            events + others if shown[2] else None,
+            events if shown[0] else None,
+            reason,
+            () if reason else tuple(_against(inside, outcome, risks, level, alone=bool(alone))),
+        )
+
+
+def _against(
+    inside: npt.NDArray[np.bool_], outcome: Vector, risks: Vector, level: float, *, alone: bool
+) -> Iterator[GroupMeasure]:
+    """Every measure of the patients inside, beside that of the patients outside."""
+    ours = measured(outcome[inside], risks[inside], level=level)
+    if alone:
+        yield from (GroupMeasure(one, None) for one in ours)
+        return
+    rest = measured(outcome[~inside], risks[~inside], level=level)
+    for one, other in zip(ours, rest, strict=True):
+        yield GroupMeasure(one, contrast(one, other, level=level))
+
+
+def _too_small(events: int, others: int) -> str:
+    if events + others < FEWEST:
+        return f"fewer than {FEWEST} patients"
+    kinds = (("with", events), ("without", others))
+    few = " and ".join(kind for kind, count in kinds if count < FEWEST_OF_A_KIND)
+    return f"fewer than {FEWEST_OF_A_KIND} patients {few} the outcome" if few else ""
+
+
+def _notes(cohort: Cohort, ways: tuple[Grouping, ...]) -> Iterator[str]:
+    found = {way.by for way in ways}
+    if SITE not in found:
+        yield "Not by site: the patients come from one, or the file does not say from which."
+    if PERIOD not in found:
+        yield "Not by period: the dates of operation are not known, or all the same."
+    if not cohort.registry.subgroups:
+        yield "Not by factor: the registry names none in `subgroups`."
+    for name in cohort.registry.subgroups:
+        if name not in found:
+            yield f"Not by {name}: all patients have the same, or it is not known."
+
+
+def _in_words(told: Subgroups) -> Iterator[str]:
+    judged = [group for group in told.groups if not group.suppressed]
+    yield f"{len(judged)} of {len(told.groups)} groups were judged; the others are too small."
+    pairs = [
+        (group, one, one.against_rest)
+        for group in judged
+        for one in group.measures
+        if one.against_rest is not None and math.isfinite(one.against_rest.low)
+    ]
+    if pairs:
+        apart = [(group, one, found) for group, one, found in pairs if found.is_established]
+        yield (
+            f"Of {len(pairs)} comparisons with the rest, {len(apart)} have an interval without "
+            f"'no difference'; chance alone would give about {(1 - told.level) * len(pairs):.0f}."
+        )
+        for group, one, found in apart:
+            yield (
+                f"{one.measured.label}, {group.label.lower()} {group.group}: "
+                f"{one.measured.value:.3f}, {found.scale} {found.value:.3f} "
+                f"({found.low:.3f} to {found.high:.3f})."
+            )
+    yield from told.notes

@@ -1,0 +1,89 @@
+"""A model held against patients whose outcomes are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.special import expit
+
+from spinecast.explaining.scoring import Scorer
+from spinecast.judging.judgement import Judgement, Thresholds, judge, write_judged
+from spinecast.measures.evaluation import Performance
+from spinecast.patients.labelled import LabelledCohort, read_labelled
+
+SAME_FILE = "These are the very patients the model was trained on: the figures flatter it."
+SIMULATED = "Simulated patients: the figures say how the program works, nothing of real patients."
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How good a model was for the patients of a file.
+
+    Attributes:
+        scorer: the model.
+        labelled: the patients and their outcomes.
+        judgement: all measures, with intervals.
+        same_file: whether the model was trained on this very file.
+        remarks: what has to be known beside the figures.
+    """
+
+    scorer: Scorer
+    labelled: LabelledCohort
+    judgement: Judgement
+    same_file: bool
+    remarks: tuple[str, ...]
+
+    @property
+    def standing(self) -> str:
+        """What has to stand on every figure: that patients are simulated, or the training's own."""
+        return " ".join(text for text in (SAME_FILE, SIMULATED) if text in self.remarks)
+
+    @property
+    def performance(self) -> Performance:
+        """The measures with bootstrap intervals, and the calibration curve."""
+        return self.judgement.performance
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {
+            "model": asdict(self.scorer.explainer.identity),
+            "data": asdict(self.labelled.facts),
+            "outcome": self.labelled.labels.definition,
+            "same_file": self.same_file,
+            "remarks": list(self.remarks),
+            **self.judgement.to_dict(),
+        }
+
+
+def validate(scorer: Scorer, path: Path, *, thresholds: Thresholds | None = None) -> Validation:
+    """Score the patients of a cohort file and hold the risks against what became of them.
+
+    Args:
+        scorer: the model.
+        path: the cohort file.
+        thresholds: declared beforehand; without them there is no decision curve.
+
+    Raises:
+        UsageRefused: there is no such file.
+        DataRefused: it is not a cohort, or nobody's outcome is known.
+    """
+    training = scorer.bundle.training
+    labelled = read_labelled(path, scorer.registry, training["outcome"])
+    model = scorer.explainer.model
+    risk = expit(model.margin(model.rows(labelled.cohort.codes)))
+    simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
+    same_file = labelled.facts.sha256 == training.get("data", {}).get("sha256")
+    remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
+    judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
+    return Validation(scorer, labelled, judgement, same_file, (*remarks, *judgement.notes))
+
+
+def write_validation(found: Validation, folder: Path) -> None:
+    """Keep a validation: `validation.json` and `calibration.svg`, each whole or not at all.
+
+    Raises:
+        UsageRefused: the folder cannot be written to.
+    """
+    write_judged(found.to_dict(), found.judgement, found.standing, folder)

@@ -1,0 +1,1 @@
+"""The registry as records: what is known of every factor, checked when it is loaded."""

@@ -1,0 +1,41 @@
+"""What counts as failure, as a registry declares it: columns, quantities, named definitions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from spinecast.knowledge.declared import Declared, Interval, Mark, Names
+
+
+class OutcomeColumn(Declared):
+    """A column of follow-up data that an outcome definition reads."""
+
+    name: str
+    label: str
+    kind: Literal["number", "yes_no", "date"]
+    range: Interval | None = None
+    unit: str = ""
+
+
+class Definition(Declared):
+    """A named, executable definition of failure: a rule over follow-up columns and factors."""
+
+    title: str
+    failure: str
+    rationale: str = ""
+    published: str = ""
+    sources: Names = ()
+    mark: Mark = "found"
+
+
+class OutcomeSpec(Declared):
+    """What counts as failure, when it is judged, and which columns it is read from."""
+
+    default: str
+    horizon: str
+    window_months: Interval | None = None
+    columns: tuple[OutcomeColumn, ...] = Field(strict=False)
+    quantities: dict[str, str] = Field(default={})
+    definitions: dict[str, Definition]

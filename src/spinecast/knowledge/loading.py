@@ -1,0 +1,197 @@
+"""From a folder of TOML files to a checked registry.
+
+Reading stops at nothing: every problem of every file is reported at once, then the registry is
+refused. A registry that loads is complete and free of contradictions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import Field
+
+from spinecast.errors import Problem, UsageRefused
+from spinecast.knowledge.consistency import contradictions, contradictions_of
+from spinecast.knowledge.declared import Declared, record
+from spinecast.knowledge.endpoint import OutcomeSpec
+from spinecast.knowledge.evidence import FoundingDocument, Mechanism, Source
+from spinecast.knowledge.factors import Correlation, Factor, Registry
+from spinecast.knowledge.simulation import Simulation
+
+PACKAGED = Path(__file__).parent / "registry"
+
+Table: TypeAlias = Mapping[str, Any]
+Tables: TypeAlias = Mapping[str, Table]
+Record = TypeVar("Record", bound=Declared)
+
+_OPTIONAL = frozenset(
+    f"{name}.toml" for name in ("population", "simulation", "mechanisms", "sources", "documents")
+)
+# What follows from where a table stands, and would be said twice if it were also written in it.
+_DERIVED = {
+    "name": "a record is named by its table",
+    "domain": "the domain of a factor is the name of its file",
+    "mechanisms": "a factor leads to the mechanisms whose drivers name it, in mechanisms.toml",
+}
+
+
+class _Population(Declared):
+    """population.toml: how the factors go together among candidates."""
+
+    stratum: str | None = None
+    correlations: Annotated[tuple[Correlation, ...], Field(strict=False)] = ()
+
+
+def load_registry(folder: Path | None = None) -> Registry:
+    """Read a registry folder; the packaged one when none is named.
+
+    Raises:
+        UsageRefused: with every problem of every file, when anything is missing or contradictory.
+    """
+    folder = Path(folder or PACKAGED)
+    _is_registry(folder)
+    problems: list[Problem] = []
+    tables = _read_folder(folder, problems)
+    registry = _build(tables, folder, problems)
+    if registry is not None and not problems:
+        problems.extend(contradictions(registry))
+    if registry is None or problems:
+        raise UsageRefused(f"The registry in {folder} cannot be used", problems)
+    return registry
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and contents of a registry's files."""
+    digest = hashlib.sha256()
+    for path in registry_files(folder):
+        content = path.read_bytes()
+        # The length keeps two files from reading as one.
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def registry_files(folder: Path) -> list[Path]:
+    """The files that make up a registry, in a fixed order."""
+    return sorted(folder.rglob("*.toml"), key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_registry(folder: Path) -> None:
+    if (folder / "registry.toml").is_file():
+        return
+    given = "no registry.toml in this folder" if folder.is_dir() else "no such folder"
+    allowed = "a registry is a folder with registry.toml, factors/*.toml and outcome.toml"
+    problem = Problem(str(folder), given, allowed, "Name one with --registry DIR.")
+    raise UsageRefused("No registry found", [problem])
+
+
+def _read_folder(folder: Path, problems: list[Problem]) -> dict[str, Table]:
+    """Every TOML file of the folder that can be read, by its path without the ending."""
+    tables: dict[str, Table] = {}
+    for path in registry_files(folder):
+        where = path.relative_to(folder)
+        try:
+            text = path.read_text(encoding="utf-8")
+            tables[where.with_suffix("").as_posix()] = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            allowed = "the file must be TOML in UTF-8"
+            problems.append(Problem(where.as_posix(), str(error), allowed, "Correct it there."))
+    return tables
+
+
+def _build(tables: Tables, folder: Path, problems: list[Problem]) -> Registry | None:
+    """The records of all files; None (and problems) when one of them does not fit its schema."""
+    head = tables.get("registry", {})
+    domains = head.get("domains", {})
+    domains = domains if isinstance(domains, Mapping) else {}
+    problems.extend(_files(folder, domains))
+    factors = [
+        factor
+        for domain in domains
+        for factor in _named(Factor, f"factors/{domain}", tables, problems, domain=domain)
+    ]
+    for factor in factors:
+        problems.extend(contradictions_of(factor))
+    mechanisms = _named(Mechanism, "mechanisms", tables, problems)
+    parts: dict[str, Any] = {
+        "factors": tuple(_with_mechanisms(factor, mechanisms) for factor in factors),
+        "mechanisms": tuple(mechanisms),
+        "sources": tuple(_named(Source, "sources", tables, problems)),
+        "documents": tuple(_named(FoundingDocument, "documents", tables, problems)),
+        "folder": folder,
+        "sha256": fingerprint(folder),
+    }
+    for name, model in (("outcome", OutcomeSpec), ("simulation", Simulation)):
+        parts[name] = _whole(model, name, tables, problems)
+    population = _whole(_Population, "population", tables, problems) or _Population()
+    parts |= {"stratum": population.stratum, "correlations": population.correlations}
+    problems.extend(
+        Problem(f"registry.toml {key}", "is declared here", "it comes from a file of its own")
+        for key in sorted(head.keys() & parts.keys())
+    )
+    return _registry(head, parts, problems)
+
+
+def _registry(head: Table, parts: Table, problems: list[Problem]) -> Registry | None:
+    """The registry when every part of it fits; else only what is wrong with its head is added."""
+    if not problems:
+        return record(Registry, "registry.toml", {**head, **parts}, problems)
+    if head:
+        faults: list[Problem] = []
+        record(Registry, "registry.toml", {**head, **parts}, faults)
+        inherited = tuple(f"registry.toml {name}" for name in parts)
+        problems.extend(fault for fault in faults if not fault.where.startswith(inherited))
+    return None
+
+
+def _files(folder: Path, domains: Iterable[str]) -> Iterator[Problem]:
+    """Files that should be there, and files that nobody would read."""
+    needed = {"registry.toml", "outcome.toml", *(f"factors/{domain}.toml" for domain in domains)}
+    found = {path.relative_to(folder).as_posix() for path in registry_files(folder)}
+    for name in sorted(needed - found):
+        yield Problem(name, "no such file", "a registry needs it", "Add the file, or its domain.")
+    for name in sorted(found - needed - _OPTIONAL):
+        remedy = "Add the domain to [domains] in registry.toml, or rename the file."
+        allowed = "a registry has: " + ", ".join(sorted(needed | _OPTIONAL))
+        yield Problem(name, "is not a file of this registry", allowed, remedy)
+
+
+def _whole(
+    model: type[Record], name: str, tables: Tables, problems: list[Problem]
+) -> Record | None:
+    """A file that is one record; an optional file that is absent declares nothing."""
+    if name not in tables and f"{name}.toml" not in _OPTIONAL:
+        return None
+    return record(model, f"{name}.toml", tables.get(name, {}), problems)
+
+
+def _named(
+    model: type[Record], file: str, tables: Tables, problems: list[Problem], **given: str
+) -> list[Record]:
+    """A file of named tables, each a record."""
+    records = []
+    for name, table in tables.get(file, {}).items():
+        where = f"{file}.toml [{name}]"
+        if not isinstance(table, Mapping):
+            remedy = f"Write [{name}] and the keys below it."
+            problems.append(Problem(where, f"given {table!r}", "a table", remedy))
+            continue
+        problems.extend(
+            Problem(f"{where} {key}", "is declared here", _DERIVED[key], "Remove the key.")
+            for key in sorted(table.keys() & _DERIVED.keys())
+        )
+        own = {key: value for key, value in table.items() if key not in _DERIVED}
+        if found := record(model, where, {**own, **given, "name": name}, problems):
+            records.append(found)
+    return records
+
+
+def _with_mechanisms(factor: Factor, mechanisms: Iterable[Mechanism]) -> Factor:
+    """The factor with the mechanisms that name it as a driver, those of the first year first."""
+    driven = [m for m in mechanisms if factor.name in {driver.factor for driver in m.drivers}]
+    driven.sort(key=lambda mechanism: not mechanism.within_horizon)
+    return factor.model_copy(update={"mechanisms": tuple(mechanism.name for mechanism in driven)})

@@ -1,0 +1,1 @@
+"""How good risks are: pure arithmetic on risks and outcomes, with intervals."""

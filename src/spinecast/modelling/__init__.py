@@ -1,0 +1,1 @@
+"""From codes to a margin: columns, coefficients, trees, recalibration."""

@@ -1,0 +1,162 @@
+"""A fitted model: from codes to a margin (log-odds), and what each factor contributes to it.
+
+    margin = intercept + columns . beta + trees(codes)
+
+Everything here is arithmetic on arrays and holds for one row as for a million; nothing is learned
+and nothing but numpy is needed. Recalibration is already inside the coefficients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.distribution.population import Population
+from spinecast.knowledge.factors import Registry
+from spinecast.modelling.calibration import Recalibration
+from spinecast.modelling.features import Encoding
+from spinecast.modelling.preparation import Preparation, Rows
+from spinecast.modelling.trees import Trees
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Refits:
+    """The coefficients of bootstrap refits: intercept (B,), beta (B, K), tree share (B,)."""
+
+    intercept: FloatArray
+    beta: FloatArray
+    tree_share: FloatArray
+
+    def __len__(self) -> int:
+        """How many refits, B."""
+        return len(self.intercept)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model says of some patients: margin and spread (n,), contributions (n, F).
+
+    `log_odds` are the contributions, `literature` the part of them believed before the cohort.
+    """
+
+    margin: FloatArray
+    log_odds: FloatArray
+    literature: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True)
+class Model:
+    """The margin of a patient and its parts.
+
+    `literature` (K,) is the part of `beta` (K,) that was believed before the cohort was seen;
+    `level` the coverage its intervals are made for; `recalibration` what was applied last, for the
+    record.
+    """
+
+    registry: Registry
+    population: Population
+    encoding: Encoding
+    intercept: float
+    beta: FloatArray
+    literature: FloatArray
+    trees: Trees
+    refits: Refits
+    level: float
+    recalibration: Recalibration
+
+    def rows(self, codes: FloatArray) -> Rows:
+        """Prepare rows of codes (n, F), NaN for unknown."""
+        return self.preparation.rows(codes)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What readies rows of codes for this model."""
+        return Preparation(self.population, self.encoding)
+
+    @cached_property
+    def reference_margin(self) -> float:
+        """Log-odds of the reference patient, all of whose columns are zero."""
+        return self.intercept + self._tree_reference
+
+    @cached_property
+    def _tree_reference(self) -> float:
+        return float(self.trees.margin(reference_row(self.registry)[None])[0])
+
+    def margin(self, rows: Rows) -> FloatArray:
+        """Log-odds of failure, (n,)."""
+        return np.asarray(self.intercept + rows.columns @ self.beta + self.trees.margin(rows.codes))
+
+    def contributions(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
+        """Log-odds each factor adds against the reference patient: in all, and by the literature.
+
+        Two arrays (n, F). The totals of a row add up to its margin less the reference margin; the
+        second array is the part of them that was believed before the cohort was seen.
+        """
+        reading = self.read(rows)
+        return reading.log_odds, reading.literature
+
+    def read(self, rows: Rows) -> Reading:
+        """Margin, contributions and spread at once: the trees are looked up a single time."""
+        trees = self.trees.contributions(rows.codes)
+        log_odds = self._by_factor(rows.columns * self.beta) + trees
+        return Reading(
+            margin=self.reference_margin + log_odds.sum(axis=1),
+            log_odds=log_odds,
+            literature=self._by_factor(rows.columns * self.literature),
+            spread=self._spread(rows, self._tree_reference + trees.sum(axis=1)),
+        )
+
+    def _by_factor(self, columns: FloatArray) -> FloatArray:
+        return np.add.reduceat(columns, self._starts, axis=1)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [columns.start for columns in self.encoding.slices]
+
+    def spread(self, rows: Rows) -> FloatArray:
+        """Standard deviation of the margin, (n,): of the refits, and of what is unknown.
+
+        Unknown factors add the variance of their effect over the values they may have; effects of
+        different factors are taken as independent given what is known.
+        """
+        return self._spread(rows, self.trees.margin(rows.codes))
+
+    def _spread(self, rows: Rows, trees: FloatArray) -> FloatArray:
+        variance = self._unknown_variance(rows)
+        if len(self.refits) > 1:
+            margins = rows.columns @ self.refits.beta.T + self.refits.intercept
+            if len(self.trees):
+                margins += np.outer(trees, self.refits.tree_share)
+            variance = variance + margins.var(axis=1, ddof=1)
+        return np.asarray(np.sqrt(variance))
+
+    def _unknown_variance(self, rows: Rows) -> FloatArray:
+        variance = np.zeros(len(rows))
+        for index, guess in rows.guesses.items():
+            effects = self.effects(index)
+            mean = guess.chances @ effects
+            variance[guess.rows] += np.maximum(guess.chances @ effects**2 - mean**2, 0.0)
+        return variance
+
+    def effects(self, index: int) -> FloatArray:
+        """Linear log-odds of each value a factor may have (its bins), against the reference."""
+        return self._effects[index]
+
+    @cached_property
+    def _effects(self) -> tuple[FloatArray, ...]:
+        tables = self.preparation.tables
+        return tuple(
+            table @ self.beta[columns]
+            for table, columns in zip(tables, self.encoding.slices, strict=True)
+        )
+
+
+def reference_row(registry: Registry) -> FloatArray:
+    """The reference patient as a row of codes, (F,)."""
+    return np.array([factor.reference_code for factor in registry.factors])

@@ -1,0 +1,62 @@
+"""Patients made ready for the model: what is unknown replaced by what is expected of it.
+
+Training, validation and use all go through here: there is one policy for unknown values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.distribution.copula import Guess
+from spinecast.distribution.population import Population
+from spinecast.modelling.features import Encoding
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Patients ready for the model: nothing unknown is left, and it is remembered what was.
+
+    `codes` (n, F) and `columns` (n, K) hold expected values where a factor is unknown; `given`
+    (n, F) are the codes as they came; `guesses` gives, for each factor unknown in some rows, those
+    rows and how likely each of its values is there.
+    """
+
+    given: FloatArray
+    codes: FloatArray
+    columns: FloatArray
+    guesses: Mapping[int, Guess]
+
+    def __len__(self) -> int:
+        """How many patients."""
+        return len(self.given)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What patients look like and how they are encoded: together they ready any rows of codes."""
+
+    population: Population
+    encoding: Encoding
+
+    def rows(self, codes: FloatArray) -> Rows:
+        """Ready rows of codes (n, F), NaN for unknown."""
+        guesses = self.population.complete(codes).guesses
+        filled = codes.copy()
+        columns = self.encoding.encode(codes)
+        for index, guess in guesses.items():
+            filled[guess.rows, index] = guess.chances @ self.population.bins.codes[index]
+            columns[guess.rows, self.encoding.slices[index]] = guess.chances @ self.tables[index]
+        return Rows(codes, filled, columns, guesses)
+
+    @cached_property
+    def tables(self) -> tuple[FloatArray, ...]:
+        """Each factor's columns at each of its values (its bins), (bins, k)."""
+        values = self.population.bins.codes
+        return tuple(self.encoding.tabulate(index, codes) for index, codes in enumerate(values))

@@ -1,0 +1,73 @@
+"""A cohort file whose outcomes are known: what a model learns from, or is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spinecast.errors import DataRefused, Problem
+from spinecast.knowledge.factors import Registry
+from spinecast.patients.cohort import CheckedCohort, Cohort, check
+from spinecast.patients.outcome import Labels, labels
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """A cohort file in counts, as a model and its run remember it: nothing of any patient."""
+
+    name: str
+    sha256: str
+    rows_read: int
+    accepted: int
+    rejected: int
+    labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCohort:
+    """The accepted patients of a file with their outcomes, and what became of the other rows."""
+
+    name: str
+    checked: CheckedCohort
+    labels: Labels
+
+    @property
+    def cohort(self) -> Cohort:
+        """The accepted patients."""
+        return self.checked.accepted
+
+    @property
+    def facts(self) -> DataFacts:
+        """The file in counts."""
+        return DataFacts(
+            name=self.name,
+            sha256=self.cohort.fingerprint,
+            rows_read=self.checked.rows_read,
+            accepted=len(self.cohort),
+            rejected=len(self.checked.rejected),
+            labelled=self.labels.known,
+        )
+
+
+def read_labelled(path: Path, registry: Registry, definition: str = "") -> LabelledCohort:
+    """Check a cohort file and derive its outcome, by a named definition or the registry's own.
+
+    Raises:
+        UsageRefused: there is no such file or definition.
+        DataRefused: the file is not a cohort, or nobody's outcome is known.
+    """
+    checked = check(path, registry)
+    found = labels(registry, checked.accepted.columns(), definition or None)
+    if not found.known:
+        raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
+    return LabelledCohort(path.name, checked, found)
+
+
+def _none(checked: CheckedCohort) -> Problem:
+    columns = ", ".join(column.name for column in checked.accepted.registry.outcome.columns)
+    return Problem(
+        "outcome",
+        f"it is known for none of {len(checked.accepted):,} accepted patients",
+        f"it is derived from {columns}",
+        "Add the follow-up; `spinecast check` says how the file was read.",
+    )

@@ -1,0 +1,1 @@
+"""MLflow's rooms: nobody else knows it."""

@@ -1,0 +1,161 @@
+"""The way from the reference patient's risk to this patient's: which factors, how far, and why.
+
+Contributions are rounded together and nothing else is computed; a record whose contributions do not
+add up to its risk is not shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from spinecast.explaining.assessment import Assessment, Contribution
+from spinecast.showing.phrases import NOT_KNOWN, PEERS, counted, plain, spoken
+from spinecast.showing.sheet import Bar, Kind, apportion, risk_tenths, signed, tenths
+
+# How many factors have a bar of their own, and how many of them a paragraph; the rest is folded
+# into one line, never dropped.
+BARS = 8
+SENTENCES = 5
+LOWERING = 4
+# A factor has a bar of its own from half a patient in 100; the first few already from a twentieth.
+WORTH_A_BAR, FEWEST_BARS, VISIBLE = 0.5, 3, 0.05
+# Contributions must add up this well, or the record is a mistake and is not shown.
+EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A factor in words; `sources` are keys, not yet numbers of a list."""
+
+    words: str
+    shown: str
+    sentence: str
+    origin: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """The steps of a scored record, the largest first.
+
+    With `full` every factor has a bar, and every one that moves the estimate visibly a paragraph.
+    """
+
+    assessment: Assessment
+    risk: float
+    reference: float
+    full: bool = False
+
+    # --- which factors ---
+
+    @property
+    def _contributions(self) -> tuple[Contribution, ...]:
+        return self.assessment.contributions
+
+    @cached_property
+    def _points(self) -> list[float]:
+        return [100 * abs(contribution.risk_points) for contribution in self._contributions]
+
+    @cached_property
+    def _named(self) -> list[int]:
+        """Which contributions have a bar of their own, the largest first."""
+        order = sorted(range(len(self._points)), key=lambda index: -self._points[index])
+        if self.full:
+            return order
+        large = [index for index in order if self._points[index] >= WORTH_A_BAR]
+        visible = [index for index in order if self._points[index] >= VISIBLE]
+        return visible[: min(max(len(large), FEWEST_BARS), BARS)]
+
+    @cached_property
+    def _folds(self) -> list[tuple[str, list[int]]]:
+        """Everything without a bar of its own: the known together, the unknown together."""
+        rest = [i for i in range(len(self._contributions)) if i not in self._named]
+        known = [i for i in rest if self._contributions[i].value is not None]
+        unknown = [i for i in rest if self._contributions[i].value is None]
+        folds = []
+        if known:
+            words = counted(len(known), "smaller factor", "smaller factors together")
+            folds.append((words, known))
+        if unknown:
+            one, many = f"factor {NOT_KNOWN}", f"factors {NOT_KNOWN}, together"
+            folds.append((counted(len(unknown), one, many), unknown))
+        return folds
+
+    # --- how far ---
+
+    @cached_property
+    def _tenths(self) -> tuple[int, ...]:
+        """The rounded points of the bars, then of the folds; they add up to the shown risk."""
+        given = [contribution.risk_points for contribution in self._contributions]
+        gap = self.risk - self.reference
+        if not abs(math.fsum(given) - gap) <= EXACT:
+            raise ValueError(
+                f"the contributions add up to {math.fsum(given):.6f}, but the risk differs from "
+                f"the reference patient's by {gap:.6f}; this record must not be shown"
+            )
+        parts = [1000 * given[index] for index in self._named]
+        parts += [1000 * math.fsum(given[i] for i in fold) for _, fold in self._folds]
+        return apportion(parts, risk_tenths(self.risk) - risk_tenths(self.reference))
+
+    def bars(self) -> Iterator[Bar]:
+        """The reference patient, a bar for each step, and this patient."""
+        at = risk_tenths(self.reference)
+        yield Bar("Reference patient", "", tenths(at), "total", 0, at)
+        steps = [(plain(self._contributions[i].label), self._value(i)) for i in self._named]
+        steps += [(words, "") for words, _ in self._folds]
+        for (label, value), step in zip(steps, self._tenths, strict=True):
+            kind: Kind = "raises" if step > 0 else "lowers" if step < 0 else "neither"
+            yield Bar(label, value, signed(step), kind, at, at + step)
+            at += step
+        yield Bar("This patient", "", tenths(at), "total", 0, at)
+
+    def _value(self, index: int) -> str:
+        return spoken(self._contributions[index])[0]
+
+    # --- why ---
+
+    def reasons(self) -> Iterator[Reason]:
+        """The documented reason of each factor that is worth a paragraph."""
+        visible = [index for index in self._named if self._points[index] >= VISIBLE]
+        for place, index in enumerate(visible[: None if self.full else SENTENCES]):
+            contribution, step = self._contributions[index], self._tenths[place]
+            value, sentence = spoken(contribution)
+            yield Reason(
+                words=f"{plain(contribution.label)}: {value}",
+                shown=f"{signed(step)} points",
+                sentence=sentence,
+                origin=self._origin(contribution, step),
+                sources=contribution.sources,
+            )
+
+    def _origin(self, contribution: Contribution, step: int) -> str:
+        """How much of the points was published and how much learned.
+
+        Whether the two agree stands in the record's sentence, unless it is not established.
+        """
+        trained_on = self.assessment.model.trained_on
+        if trained_on == "literature":
+            return "All of it from the literature; there is no cohort to compare with."
+        per = 1000 * contribution.risk_points / (contribution.log_odds or math.inf)
+        shares = [contribution.from_literature * per, contribution.from_cohort * per]
+        literature, cohort = apportion(shares, step)
+        said = f"{signed(literature)} from the literature, {signed(cohort)} from "
+        unsettled = contribution.agreement == "not established"
+        agree = "; whether they agree is not established" if unsettled else ""
+        return f"{said}{PEERS[trained_on]}{agree}."
+
+    def lowering(self) -> str:
+        """The known answers that speak for a lower risk; most have no bar of their own."""
+        found = [
+            index
+            for index, contribution in enumerate(self._contributions)
+            if contribution.value is not None and -100 * contribution.risk_points >= VISIBLE
+        ]
+        largest = sorted(found, key=lambda index: -self._points[index])[:LOWERING]
+        if not largest:
+            return "No known answer speaks for a lower risk."
+        named = (f"{plain(self._contributions[i].label)}: {self._value(i)}" for i in largest)
+        return f"What speaks for a lower risk: {'; '.join(named)}."

@@ -20,7 +20,7 @@ from spinecast.recipe import (
     Recipe,
     TreeRecipe,
 )
-from spinecast.resampling import folds
+from spinecast.resampling import folds, patient_folds
 from spinecast.synthetic import simulate
 from strategies import codes as rows_of
 from strategies import known_codes
@@ -200,6 +200,18 @@ def test_the_trials_are_of_patients_no_fit_had_seen(tiny):
         alone = fit(lambda t, d=design, o=outcome: sums(d, o, t), held)
         expected[fold // 4, test] = alone.margin(columns[test])
     np.testing.assert_allclose(unseen[:, 1], expected, rtol=0, atol=1e-6)
+
+
+def test_copies_of_a_patient_count_as_the_rows_they_are(tiny):
+    codes, y = together(tiny, 60)
+    encoding = Encoding.from_registry(tiny)
+    whose = np.sort(np.random.default_rng(2).integers(60, size=90))
+    columns, held = encoding.encode(codes)[whose], [belief(encoding, 1.0, 1.0)]
+    split = list(patient_folds(y[whose], whose, repeats=1, splits=3, seed=1))
+    counted, copied = (
+        out_of_fold(columns, y[whose], held, split, whose=who) for who in (whose, np.arange(90))
+    )
+    np.testing.assert_allclose(counted, copied, rtol=0, atol=1e-8)
 
 
 def test_a_refit_moves_a_coefficient_of_which_the_cohort_says_nothing(tiny):

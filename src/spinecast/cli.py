@@ -254,6 +254,9 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
 @click.option(
+    "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
+)
+@click.option(
     "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
 )
 @_registry_option
@@ -265,6 +268,7 @@ def train(
     report: Path | None,
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
+    processes: int | None,
     runs: Path,
     registry_folder: Path | None,
 ) -> None:
@@ -275,6 +279,7 @@ def train(
     from spinecast import console, retraining
     from spinecast.labelled import read_labelled
     from spinecast.recipe import read_recipe
+    from spinecast.refitting import cores
 
     recipe = read_recipe(experiment)
     registry = _registry(registry_folder)
@@ -289,6 +294,7 @@ def train(
         report=report or runs / "reports" / out.name,
         study=study,
         proof=proof,
+        processes=processes or cores(),
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),

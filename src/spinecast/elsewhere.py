@@ -14,7 +14,17 @@ from spinecast.evaluation import RESAMPLES, Performance, evaluate
 from spinecast.logistic import Matrix, Vector, logit
 from spinecast.metrics import MEASURES
 from spinecast.progress import Progress, silent
-from spinecast.refitting import Make, Refit, Task, kinds, refitted, too_few, troubles
+from spinecast.refitting import (
+    Make,
+    Refit,
+    Share,
+    Task,
+    alone,
+    kinds,
+    refitted,
+    too_few,
+    troubles,
+)
 from spinecast.resampling import USABLE_SHARE, resampled
 
 Pool = Callable[[Vector, Vector], object]
@@ -123,7 +133,7 @@ def leave_one_site_out(
     pool: Pool | None = None,
     resamples: int = RESAMPLES,
     seed: int = 1,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> OtherSites:
     """Predict the patients of every site by a model that learned at all the others.
@@ -136,7 +146,7 @@ def leave_one_site_out(
         pool: what makes one number of many sites; none for no summary.
         resamples: behind each site's intervals.
         seed: of these.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many sites are done.
     """
     names = [str(name) for name in np.unique(site.astype(str)) if name]
@@ -157,7 +167,7 @@ def leave_one_site_out(
     refits = list(
         refitted(
             make, codes, y, list(tasks.values()),
-            processes=processes, progress=progress, stage="leaving one site out",
+            share=share, progress=progress, stage="leaving one site out",
         )
     )  # fmt: skip
     found = tuple(
@@ -180,6 +190,7 @@ def later_period(
     since: str = "",
     resamples: int = RESAMPLES,
     seed: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> LaterPeriod:
     """Predict the patients operated last by a model that learned from those operated before.
@@ -192,6 +203,7 @@ def later_period(
         since: first day of the later period (2024-01-31); the last third when not given.
         resamples: behind the intervals.
         seed: of these.
+        share: who does the work.
         progress: told when it is done.
     """
     dated = np.flatnonzero(~np.isnat(index_date))
@@ -211,7 +223,7 @@ def later_period(
         )
     task = Task(before, after)
     (refit,) = refitted(
-        make, codes, y, [task], progress=progress, stage="testing on later patients"
+        make, codes, y, [task], share=share, progress=progress, stage="testing on later patients"
     )
     if refit.trouble:
         return LaterPeriod(str(first), None, (*notes, *troubles([refit])))

@@ -14,7 +14,7 @@ import numpy as np
 from spinecast.evaluation import RESAMPLES, Comparison, Performance, compare, evaluate
 from spinecast.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
-from spinecast.refitting import Make, Task, refitted, too_few, troubles
+from spinecast.refitting import Make, Share, Task, alone, refitted, too_few, troubles
 from spinecast.resampling import folds
 
 RECORDED = "as recorded"
@@ -80,7 +80,7 @@ def in_use(
     splits: int = 5,
     resamples: int = RESAMPLES,
     seed: int = 1,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> InUse:
     """Cross-validate the method, its test patients known less well than those learned from.
@@ -93,7 +93,7 @@ def in_use(
         splits: folds.
         resamples: behind the intervals.
         seed: of folds, blanks and intervals.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many folds are done.
     """
     if words := too_few(y):
@@ -109,9 +109,7 @@ def in_use(
     rows, outcomes = np.concatenate([*versions.values()]), np.tile(y, len(versions))
     risk = np.full(len(rows), np.nan)
     refits = list(
-        refitted(
-            make, rows, outcomes, tasks, processes=processes, progress=progress, stage="as in use"
-        )
+        refitted(make, rows, outcomes, tasks, share=share, progress=progress, stage="as in use")
     )
     for task, refit in zip(tasks, refits, strict=True):
         risk[task.test] = refit.risk

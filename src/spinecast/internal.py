@@ -25,7 +25,7 @@ from spinecast.logistic import Vector
 from spinecast.optimism import Optimism, bootstrap_optimism
 from spinecast.progress import Progress, silent
 from spinecast.recipe import IntervalRecipe, Recipe
-from spinecast.refitting import Make
+from spinecast.refitting import Make, workers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,23 +94,22 @@ def internal_validation(
     order = order[~np.isnan(y[order])]
     known, y = cohort.take(order), y[order]
     method = make or method_of(registry, recipe)
-    common: dict[str, Any] = {"seed": seed, "processes": processes, "progress": progress}
     given = (method, known.codes, y)
     optimism = sites = period = learning = less = None
-    if recipe.resampling.bootstraps:
-        optimism = bootstrap_optimism(*given, bootstraps=recipe.resampling.bootstraps, **common)
-    if proof.sites:
-        sites = leave_one_site_out(*given, known.site, pool=pool, **common)
-    if proof.period:
-        period = later_period(
-            *given, known.index_date, since=proof.since, seed=seed, progress=progress
-        )
-    if proof.learning_from:
-        learning = learning_curve(
-            *given, smallest=proof.learning_from, repeats=proof.learning_repeats, **common
-        )
-    if blanks:
-        less = in_use(*given, blanks, splits=recipe.resampling.outer_folds, **common)
+    with workers(processes) as share:
+        common: dict[str, Any] = {"seed": seed, "share": share, "progress": progress}
+        if recipe.resampling.bootstraps:
+            optimism = bootstrap_optimism(*given, bootstraps=recipe.resampling.bootstraps, **common)
+        if proof.sites:
+            sites = leave_one_site_out(*given, known.site, pool=pool, **common)
+        if proof.period:
+            period = later_period(*given, known.index_date, since=proof.since, **common)
+        if proof.learning_from:
+            learning = learning_curve(
+                *given, smallest=proof.learning_from, repeats=proof.learning_repeats, **common
+            )
+        if blanks:
+            less = in_use(*given, blanks, splits=recipe.resampling.outer_folds, **common)
     parts = (optimism, sites, period, learning, less)
     notes = tuple(
         f"{title}: {note}"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.bootstrap import drawn
 from spinecast.evaluation import RESAMPLES, Performance, evaluate
 from spinecast.logistic import Matrix, Vector, logit
 from spinecast.metrics import MEASURES
@@ -25,7 +26,7 @@ from spinecast.refitting import (
     too_few,
     troubles,
 )
-from spinecast.resampling import USABLE_SHARE, resampled
+from spinecast.resampling import USABLE_SHARE
 
 Pool = Callable[[Vector, Vector], object]
 """A random-effects summary: estimates and standard errors, one per site (NaN: none), to a record"""
@@ -245,19 +246,16 @@ def _elsewhere(
 
 
 def _poolables(outcome: Vector, risk: Vector, resamples: int, seed: int) -> Iterator[Poolable]:
-    measures = [measure for measure in MEASURES if measure.name in SCALES]
     # In an order of their own, so that draws do not depend on the order of rows in a file.
     order = np.lexsort((outcome, risk))
     outcome, risk = outcome[order], risk[order]
-    draws = np.full((resamples, len(measures)), np.nan)
-    for row, counts in enumerate(resampled(len(outcome), resamples, seed)):
-        at = counts > 0
-        weights = counts[at].astype(np.float64)
-        draws[row] = [measure.function(outcome[at], risk[at], weights) for measure in measures]
-    for measure, drawn in zip(measures, draws.T, strict=True):
+    draws = drawn(outcome, {"": risk[None]}, resamples, seed)[""]
+    for column, measure in zip(draws.T, MEASURES, strict=True):
+        if measure.name not in SCALES:
+            continue
         scale, transform = SCALES[measure.name]
         value = np.array([measure.function(outcome, risk, None)])
-        moved = transform(drawn)
+        moved = transform(column)
         usable = moved[np.isfinite(moved)]
         sure = len(usable) > 1 and len(usable) >= USABLE_SHARE * resamples
         error = float(usable.std(ddof=1)) if sure else 0.0

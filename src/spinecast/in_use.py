@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinecast.evaluation import RESAMPLES, Comparison, Performance, compare, evaluate
+from spinecast.evaluation import RESAMPLES, Comparison, Performance, evaluate_all
 from spinecast.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
 from spinecast.refitting import Make, Share, Task, alone, refitted, too_few, troubles
@@ -114,15 +114,12 @@ def in_use(
     for task, refit in zip(tasks, refits, strict=True):
         risk[task.test] = refit.risk
     unseen = dict(zip(versions, risk.reshape(len(versions), patients), strict=True))
+    found, differences = evaluate_all(y, unseen, RECORDED, resamples=resamples, seed=seed)
     return InUse(
         known=tuple(
-            Knowing(
-                name,
-                float(np.isnan(versions[name]).mean()),
-                evaluate(y, risks, resamples=resamples, seed=seed),
-            )
-            for name, risks in unseen.items()
+            Knowing(name, float(np.isnan(versions[name]).mean()), performance)
+            for name, performance in found.items()
         ),
-        differences=compare(y, unseen, RECORDED, resamples=resamples, seed=seed),
+        differences=differences,
         notes=troubles(refits),
     )

@@ -21,7 +21,7 @@ from spinecast.assessment import TrainedOn
 from spinecast.baselines import BASELINES
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.estimator import Choices, EvidenceInformedClassifier
-from spinecast.evaluation import Comparison, Performance, compare, evaluate
+from spinecast.evaluation import Comparison, Performance, evaluate_all
 from spinecast.factors import Registry
 from spinecast.facts import CohortFacts, gather
 from spinecast.model import Model, reference_row
@@ -112,7 +112,7 @@ def _train(
         registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS][0], trained_on
     )
     progress("fitting on all patients", 1, 1)
-    performance = {name: evaluate(y, risk, seed=recipe.seed) for name, risk in unseen.items()}
+    performance, comparison = evaluate_all(y, unseen, OURS, seed=recipe.seed)
     return TrainingResult(
         model=ours.model_,
         facts=facts,
@@ -121,7 +121,7 @@ def _train(
         recipe=recipe,
         outcome=outcome,
         performance=performance,
-        comparison=compare(y, unseen, OURS, seed=recipe.seed),
+        comparison=comparison,
         unseen=unseen,
         y=y,
     )

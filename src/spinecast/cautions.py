@@ -12,7 +12,7 @@ import numpy.typing as npt
 from spinecast.assessment import Caution
 from spinecast.factors import Registry
 from spinecast.facts import CohortFacts
-from spinecast.population import Population
+from spinecast.population import Unusual
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -57,9 +57,8 @@ class Doubts:
         return chosen
 
 
-def doubts(facts: CohortFacts, population: Population, codes: FloatArray) -> Doubts:
+def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
     """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
-    unusual = population.unusual(codes)
     return Doubts(
         unknown=np.isnan(codes),
         unseen=facts.unseen(codes),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from spinecast.copula import Guess
 from spinecast.features import Encoding
-from spinecast.population import Population
+from spinecast.population import Completion, Population, Unusual
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,7 +47,15 @@ class Preparation:
 
     def rows(self, codes: FloatArray) -> Rows:
         """Ready rows of codes (n, F), NaN for unknown."""
-        guesses = self.population.complete(codes).guesses
+        return self._rows(self.population.complete(codes))
+
+    def read(self, codes: FloatArray) -> tuple[Rows, Unusual]:
+        """The same rows, and how unlike the population they are."""
+        completion, unusual = self.population.read(codes)
+        return self._rows(completion), unusual
+
+    def _rows(self, completion: Completion) -> Rows:
+        codes, guesses = completion.codes, completion.guesses
         filled = codes.copy()
         columns = self.encoding.encode(codes)
         for index, guess in guesses.items():

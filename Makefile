@@ -54,7 +54,7 @@ generate: $(READY)  ## Write the generated files of data/ anew.
 bench: $(READY)  ## Measure speed and memory against peers, in one run.
 	$(BIN)/python benchmarks/speed.py
 
-bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts (half an hour).
+bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts, and internal validation (an hour).
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py
 
 ui: $(READY)  ## Open MLflow on the recorded runs, at http://127.0.0.1:5000.

@@ -28,7 +28,7 @@ def doubted(trained, registry):
         row = reference_row(registry)
         for name, value in answers.items():
             row[registry.names.index(name)] = registry.by_name[name].level_codes.get(value, value)
-        return doubts(trained.facts, trained.model.population, row[None])
+        return doubts(trained.facts, trained.model.population.unusual(row[None]), row[None])
 
     return found
 
@@ -115,14 +115,18 @@ def test_unknown_factors_are_marked_as_such(doubted, registry):
 
 
 def test_a_patient_of_the_population_is_rarely_unusual(trained, population_sample):
-    found = doubts(trained.facts, trained.model.population, population_sample)
+    found = doubts(
+        trained.facts, trained.model.population.unusual(population_sample), population_sample
+    )
     assert found.unusual.mean() < 0.01
 
 
 def test_an_incomplete_patient_of_the_population_is_rarely_unusual(trained, population_sample):
     rng = np.random.default_rng(5)
     codes = np.where(rng.random(population_sample.shape) < 0.4, np.nan, population_sample)
-    assert doubts(trained.facts, trained.model.population, codes).unusual.mean() < 0.01
+    assert (
+        doubts(trained.facts, trained.model.population.unusual(codes), codes).unusual.mean() < 0.01
+    )
 
 
 def test_an_absurd_combination_is_unusual_and_says_in_what(trained, registry, said):
@@ -139,7 +143,9 @@ def test_an_absurd_combination_is_unusual_and_says_in_what(trained, registry, sa
 
 
 def test_factors_are_named_only_when_they_stand_out(trained, registry, candidates):
-    found = doubts(trained.facts, trained.model.population, candidates[:500])
+    found = doubts(
+        trained.facts, trained.model.population.unusual(candidates[:500]), candidates[:500]
+    )
     assert found.unusual.any()
     for row in np.flatnonzero(found.unusual):
         told = {c.code: c for c in cautions(registry, found, row)}["unusual"]
@@ -156,7 +162,9 @@ def test_a_patient_of_whom_nothing_is_known_is_not_unusual(doubted, registry):
 
 
 def test_unusual_means_rarer_than_one_in_a_thousand(trained, candidates):
-    found = doubts(trained.facts, trained.model.population, candidates[:200])
+    found = doubts(
+        trained.facts, trained.model.population.unusual(candidates[:200]), candidates[:200]
+    )
     tail = trained.model.population.unusual(candidates[:200]).tail
     assert (found.unusual == (tail < UNUSUAL)).all()
     assert UNUSUAL == 0.001
@@ -166,7 +174,9 @@ def test_unusual_means_rarer_than_one_in_a_thousand(trained, candidates):
 
 
 def test_a_table_lists_the_codes_of_the_same_cautions(trained, registry, candidates):
-    found = doubts(trained.facts, trained.model.population, candidates[:300])
+    found = doubts(
+        trained.facts, trained.model.population.unusual(candidates[:300]), candidates[:300]
+    )
     told = [[c.code for c in cautions(registry, found, row)] for row in range(300)]
     assert found.codes(()).tolist() == ["; ".join(codes) for codes in told]
     assert {code for codes in told for code in codes} == {
@@ -184,12 +194,15 @@ def test_the_models_own_cautions_stand_first_in_a_table(doubted, registry):
 
 
 def test_nobody_has_no_doubts(trained, registry):
-    found = doubts(trained.facts, trained.model.population, np.empty((0, len(registry.names))))
+    nobody = np.empty((0, len(registry.names)))
+    found = doubts(trained.facts, trained.model.population.unusual(nobody), nobody)
     assert found.codes(["simulated"]).shape == (0,)
 
 
 def test_an_ordinary_patient_gets_no_caution_of_their_own(trained, registry, population_sample):
-    found = doubts(trained.facts, trained.model.population, population_sample)
+    found = doubts(
+        trained.facts, trained.model.population.unusual(population_sample), population_sample
+    )
     quiet = np.flatnonzero(found.codes(()) == "")
     assert len(quiet) > 300
     assert list(cautions(registry, found, quiet[0])) == []

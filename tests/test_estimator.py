@@ -22,7 +22,7 @@ from spinecast.fitting.recipe import (
     TreeRecipe,
 )
 from spinecast.measures.logistic import expit
-from spinecast.measures.resampling import folds
+from spinecast.measures.resampling import folds, patient_folds
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.model import Model, reference_row
 from spinecast.modelling.posterior import fit, sums, with_intercept
@@ -112,7 +112,12 @@ def test_no_coefficient_goes_against_a_declared_direction(registry, sign):
     for beta in (model.beta, *model.refits.beta):
         assert np.all(beta >= encoding.lower)
         assert np.all(beta <= encoding.upper)
-    assert np.any(model.beta[encoding.lower == 0] == 0) or sign > 0
+    # Without declared directions the same patients would have turned some round.
+    silent = [factor.model_copy(update={"direction": "none"}) for factor in registry.factors]
+    free = registry.model_copy(update={"factors": tuple(silent)})
+    beta = EvidenceInformedClassifier(free, recipe).fit(cohort.codes, cohort.outcome).model_.beta
+    assert np.any(beta < encoding.lower - 0.01)
+    assert np.any(beta > encoding.upper + 0.01)
 
 
 def test_a_level_without_order_is_never_better_than_a_reference_it_is_declared_worse_than(registry):
@@ -205,6 +210,18 @@ def test_the_trials_are_of_patients_no_fit_had_seen(tiny):
         alone = fit(lambda t, d=design, o=outcome: sums(d, o, t), held)
         expected[fold // 4, test] = alone.margin(columns[test])
     np.testing.assert_allclose(unseen[:, 1], expected, rtol=0, atol=1e-6)
+
+
+def test_copies_of_a_patient_count_as_the_rows_they_are(tiny):
+    codes, y = together(tiny, 60)
+    encoding = Encoding.from_registry(tiny)
+    whose = np.sort(np.random.default_rng(2).integers(60, size=90))
+    columns, held = encoding.encode(codes)[whose], [belief(encoding, 1.0, 1.0)]
+    split = list(patient_folds(y[whose], whose, repeats=1, splits=3, seed=1))
+    counted, copied = (
+        out_of_fold(columns, y[whose], held, split, whose=who) for who in (whose, np.arange(90))
+    )
+    np.testing.assert_allclose(counted, copied, rtol=0, atol=1e-8)
 
 
 def test_a_refit_moves_a_coefficient_of_which_the_cohort_says_nothing(tiny):

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from spinecast.measures import evaluation
-from spinecast.measures.evaluation import compare, evaluate
+from spinecast.measures import bootstrap
+from spinecast.measures.evaluation import compare, evaluate, evaluate_all
 from spinecast.measures.logistic import expit, logit
 from spinecast.measures.metrics import MEASURES, auroc, best_auroc
 
@@ -60,12 +60,59 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 def test_a_resample_by_counts_is_a_resample_by_rows():
     y, risk = _cohort(200)
     y, risk = y[np.argsort(risk)], np.sort(risk)
-    drawn = evaluation._draws(y, {"m": risk[None]}, 5, seed=3)["m"]
+    drawn = bootstrap.drawn(y, {"m": risk[None]}, 5, seed=3)["m"]
     random = np.random.default_rng(3)
     for row in drawn:
         rows = random.integers(200, size=200)
         expected = [m.function(y[rows], risk[rows], None) for m in MEASURES]
         np.testing.assert_allclose(row, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("patients", [12, 40, 300])
+def test_many_resamples_at_once_say_what_each_says_alone(patients, ties):
+    """Twelve patients: resamples of one kind, and separated ones, have no slope either way."""
+    y, risk = _cohort(patients, seed=5)
+    y[:2] = 0, 1
+    risk = np.round(risk, 1) + 0.01 if ties else risk
+    drawn = bootstrap.drawn(y, {"m": risk[None]}, 60, seed=8)["m"]
+    random = np.random.default_rng(8)
+    for row in drawn:
+        counts = np.bincount(random.integers(patients, size=patients), minlength=patients)
+        at = counts > 0
+        expected = [m.function(y[at], risk[at], counts[at] * 1.0) for m in MEASURES]
+        np.testing.assert_allclose(row, expected, rtol=1e-7, atol=1e-9)
+    if patients == 12:
+        assert np.isnan(drawn).any()
+
+
+def test_a_measure_without_a_short_cut_is_still_computed(monkeypatch):
+    y, risk = _cohort(100)
+    quick = bootstrap.drawn(y, {"m": risk[None]}, 10, seed=1)["m"]
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", {})
+    slow = bootstrap.drawn(y, {"m": risk[None]}, 10, seed=1)["m"]
+    np.testing.assert_allclose(quick, slow, rtol=1e-7)
+
+
+def test_however_many_are_drawn_at_once_the_resamples_are_the_same(monkeypatch):
+    y, risk = _cohort(100)
+    whole = bootstrap.drawn(y, {"m": risk[None]}, 10, seed=1)["m"]
+    monkeypatch.setattr(bootstrap, "CELLS_AT_ONCE", 300)
+    np.testing.assert_allclose(bootstrap.drawn(y, {"m": risk[None]}, 10, seed=1)["m"], whole)
+
+
+def test_all_at_once_is_what_evaluating_and_comparing_say():
+    y, risk = _cohort(300)
+    risks = {"a": risk, "b": _noisy(risk, 0.5)}
+    found, comparison = evaluate_all(y, risks, "a")
+    assert comparison == compare(y, risks, "a")
+    for name, alone in ((name, evaluate(y, own)) for name, own in risks.items()):
+        for estimate in found[name].estimates:
+            other, width = alone[estimate.measure], estimate.high - estimate.low
+            assert estimate.value == pytest.approx(other.value)
+            # Other draws: the limits differ by what 500 resamples leave to chance.
+            assert abs(estimate.low - other.low) < 0.15 * width
+            assert abs(estimate.high - other.high) < 0.15 * width
 
 
 def test_repeats_are_measured_one_by_one_and_averaged():

@@ -53,6 +53,40 @@ def objective(theta, columns, y, held):
 # --- laws ------------------------------------------------------------------------------------
 
 
+def test_a_row_that_counts_thrice_is_three_rows():
+    columns, y = cohort(4, 50)
+    design, theta = with_intercept(columns), np.random.default_rng(4).normal(size=7)
+    times = np.random.default_rng(5).integers(1, 4, size=50)
+    counted = posterior.sums(design, y, theta, times=times.astype(float))
+    copied = posterior.sums(np.repeat(design, times, axis=0), np.repeat(y, times), theta)
+    for one, other in ((getattr(counted, n), getattr(copied, n)) for n in Sums.__slots__):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@given(seeds)
+def test_what_the_patients_say_and_the_prior_are_in_balance(seed):
+    columns, y = cohort(seed, 120)
+    held = belief(6, seed=seed)
+    found = fit(columns, y, held)
+    own = posterior.sums(with_intercept(columns), y, found.theta)
+    np.testing.assert_allclose(found.patients.gradient, own.gradient, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found.patients.curvature, own.curvature, rtol=0, atol=1e-2)
+
+
+@given(seeds)
+def test_a_start_from_a_neighbouring_fit_is_nearer_and_ends_the_same(seed):
+    columns, y = cohort(seed, 120)
+    near, held = belief(6, seed=seed), belief(6, seed=seed)
+    held = Belief(held.mean * 0.9, held.sd * 1.1, held.lower, held.upper)
+    first = fit(columns, y, near)
+    start, alone = first.towards(held), fit(columns, y, held)
+    np.testing.assert_allclose(fit(columns, y, held, start).theta, alone.theta, atol=1e-6)
+    losses = [objective(theta, columns, y, held)[0] for theta in (start, first.theta)]
+    assert losses[0] <= losses[1] + 1e-9
+    assert (held.lower <= start[1:]).all()
+    assert (start[1:] <= held.upper).all()
+
+
 @given(seeds)
 def test_bounds_hold_exactly(seed):
     held = belief(6, seed=seed)

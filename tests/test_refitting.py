@@ -1,12 +1,24 @@
 """Every question of validation goes through one door, and comes out of it the same."""
 
+import multiprocessing
+import os
 import pickle
+import time
 
 import numpy as np
 import pytest
 
-from methods import ByHeart, Constant, Logistic, Moody, Spy, drawn
-from spinecast.fitting.refitting import FEWEST_EVENTS, Task, refitted, too_few, troubles
+from methods import ByHeart, Constant, Deadly, Logistic, Moody, Spy, drawn
+from spinecast.errors import SpinecastError
+from spinecast.fitting.refitting import (
+    FEWEST_EVENTS,
+    Task,
+    cores,
+    refitted,
+    too_few,
+    troubles,
+    workers,
+)
 
 CODES, Y = drawn(60)
 EVERYONE = np.arange(60)
@@ -18,11 +30,47 @@ def task(learn, test=EVERYONE):
 
 def test_the_number_of_processes_changes_nothing():
     tasks = [task(EVERYONE[i:]) for i in range(3)]
-    alone, shared = (
-        [refit.risk for refit in refitted(Logistic, CODES[:, :5], Y, tasks, processes=processes)]
-        for processes in (1, 2)
-    )
-    np.testing.assert_array_equal(alone, shared)
+    risks = []
+    for processes in (1, 2):
+        with workers(processes) as share:
+            refits = list(refitted(Logistic, CODES[:, :5], Y, tasks, share=share))
+        risks.append([refit.risk for refit in refits])
+    np.testing.assert_array_equal(*risks)
+
+
+def test_processes_end_with_the_block_that_an_error_leaves():
+    before, mine = set(multiprocessing.active_children()), set()
+
+    def interrupted(*_):
+        mine.update(set(multiprocessing.active_children()) - before)
+        raise KeyboardInterrupt
+
+    tasks = [task(EVERYONE)] * 4
+    with pytest.raises(KeyboardInterrupt), workers(2) as share:
+        list(refitted(Logistic, CODES[:, :5], Y, tasks, share=share, progress=interrupted))
+    assert mine
+    until = time.monotonic() + 20
+    while any(map(lives, mine)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(lives, mine))
+
+
+def lives(process):
+    # Not `is_alive`: the executor's own thread may have taken the answer it waits for.
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_process_that_was_killed_is_said():
+    with pytest.raises(SpinecastError, match="one process"), workers(2) as share:
+        list(refitted(Deadly, CODES[:, :5], Y, [task(EVERYONE)] * 2, share=share))
+
+
+def test_there_is_a_core():
+    assert 1 <= cores() <= os.cpu_count()
 
 
 def test_a_method_learns_from_its_own_patients_only_and_is_told_of_copies():

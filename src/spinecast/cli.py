@@ -255,6 +255,9 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
 @click.option(
+    "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
+)
+@click.option(
     "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
 )
 @_registry_option
@@ -266,6 +269,7 @@ def train(
     report: Path | None,
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
+    processes: int | None,
     runs: Path,
     registry_folder: Path | None,
 ) -> None:
@@ -275,6 +279,7 @@ def train(
     """
     from spinecast import console, retraining
     from spinecast.fitting.recipe import read_recipe
+    from spinecast.fitting.refitting import cores
     from spinecast.patients.labelled import read_labelled
 
     recipe = read_recipe(experiment)
@@ -290,6 +295,7 @@ def train(
         report=report or runs / "reports" / out.name,
         study=study,
         proof=proof,
+        processes=processes or cores(),
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),

@@ -46,6 +46,7 @@ def retrain(
     report: Path | None = None,
     study: Path | None = None,
     proof: bool = False,
+    processes: int = 1,
     home: Path = tracking.HOME,
     progress: Progress = silent,
 ) -> Retrained:
@@ -61,6 +62,7 @@ def retrain(
         study: what a person wrote of the study, for the report.
         proof: whether the report holds the internal validation that the recipe asks for, which
             takes long.
+        processes: how many share the refits of the proof; the answers are the same.
         home: the folder of MLflow's runs.
         progress: told what is being done and how far it is.
 
@@ -98,7 +100,12 @@ def retrain(
     if report is not None:
         found = (
             internal_validation(
-                cohort, labelled.labels.failed, recipe, pool=pool, progress=progress
+                cohort,
+                labelled.labels.failed,
+                recipe,
+                pool=pool,
+                processes=processes,
+                progress=progress,
             )
             if proof
             else None

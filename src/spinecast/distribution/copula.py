@@ -11,9 +11,10 @@ itself makes a patient's many yes/no answers far too informative.) Rows never in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,35 @@ class Guess:
 
     rows: IntArray
     chances: FloatArray
+
+
+Block: TypeAlias = tuple[IntArray, IntArray, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """Rows of bins (n, F), and per entry what their known factors say of the others.
+
+    A row has one entry, or one per stratum where that is unknown: `strata` and `weight` (m,), the
+    `entry`'s row (m,), and mean, variance and blocks as `Copula._conditional` gives them.
+    """
+
+    bins: IntArray
+    strata: IntArray
+    weight: FloatArray
+    entry: IntArray
+    mean: FloatArray
+    variance: FloatArray
+    blocks: Sequence[Block]
+
+    @property
+    def likeliest(self) -> IntArray:
+        """For each row the entry with the largest weight, (n,)."""
+        if len(self.entry) == len(self.bins):
+            return self.entry
+        # By row, then from the largest weight; of equal ones the first.
+        order = np.lexsort((-self.weight, self.entry))
+        return np.asarray(order[np.nonzero(np.diff(self.entry[order], prepend=-1))[0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,34 +153,72 @@ class Copula:
         incomplete = np.nonzero((bins < 0).any(axis=1))[0]
         for start in range(0, len(incomplete), ROWS_AT_ONCE):
             rows = incomplete[start : start + ROWS_AT_ONCE]
-            for f, guess in self._complete(rows, bins[rows]):
+            for f, guess in self._guesses(self._given(bins[rows]), rows):
                 found.setdefault(f, []).append(guess)
         return {f: _joined(found[f]) for f in sorted(found)}
 
-    def _complete(self, rows: IntArray, bins: IntArray) -> Iterator[tuple[int, Guess]]:
-        """The guesses of some rows: one entry per row, or one per stratum where that is unknown."""
+    def surprise(self, bins: IntArray) -> FloatArray:
+        """How far each known value lies from what the patient's other values suggest, (n, F).
+
+        A z score: the normal score of the middle of the value's bin in its distribution given the
+        other known factors, within the patient's stratum (the likeliest, when that is unknown).
+        NaN where unknown, 0 for the stratum itself.
+        """
+        pieces = range(0, max(len(bins), 1), ROWS_AT_ONCE)
+        return np.concatenate(
+            [self._surprise(self._given(bins[i : i + ROWS_AT_ONCE])) for i in pieces]
+        )
+
+    def read(self, bins: IntArray) -> tuple[dict[int, Guess], FloatArray]:
+        """What `complete` and `surprise` say, for little more than the cost of one of them."""
+        found: dict[int, list[Guess]] = {}
+        surprise = []
+        for start in range(0, max(len(bins), 1), ROWS_AT_ONCE):
+            given = self._given(bins[start : start + ROWS_AT_ONCE])
+            for f, guess in self._guesses(given, start + np.arange(len(given.bins))):
+                found.setdefault(f, []).append(guess)
+            surprise.append(self._surprise(given))
+        return {f: _joined(found[f]) for f in sorted(found)}, np.concatenate(surprise)
+
+    def _given(self, bins: IntArray) -> _Given:
+        """Some rows, and the distribution of every score given what is known of its row."""
         strata, weight, entry = self._entries(bins)
-        unknown = bins < 0
+        mean, variance, blocks = self._conditional(bins[entry], strata)
+        return _Given(bins, strata, weight, entry, mean, variance, blocks)
+
+    def _guesses(self, given: _Given, rows: IntArray) -> Iterator[tuple[int, Guess]]:
+        """The guesses of some rows, which have these numbers."""
+        unknown = given.bins < 0
+        entry, weight = given.entry, given.weight
         if self.stratum is not None and (lost := unknown[:, self.stratum]).any():
             chances = weight[lost[entry]].reshape(-1, len(self.weights))
             yield self.stratum, Guess(rows[lost], chances)
             unknown[:, self.stratum] = False
-        mean, variance = self._conditional(bins[entry], strata)
-        unknown, sd = unknown[entry], np.sqrt(variance)
-        for f in np.nonzero(unknown.any(axis=0))[0]:
-            e = np.nonzero(unknown[:, f])[0]
-            cuts = self.normal.cuts[strata[e], f, 1 : self.size[f]]
-            below = ndtr((cuts - mean[e, f, None]) / sd[e, f, None])
-            chances = np.empty((len(e), self.size[f]))
-            chances[:, :-1] = below
-            chances[:, -1] = 1.0
-            chances[:, 1:] -= below
+        # Pairs of a factor and an entry in which it is unknown, factor by factor.
+        factors, entries = np.nonzero(unknown[entry].T)
+        chances = self._chances(given, factors, entries)
+        starts = np.searchsorted(factors, np.arange(len(self.size) + 1))
+        sizes = np.concatenate([[0], np.cumsum(np.diff(starts) * self.size)])
+        for f in np.nonzero(np.diff(starts))[0]:
+            e = entries[starts[f] : starts[f + 1]]
+            own = chances[sizes[f] : sizes[f + 1]].reshape(-1, self.size[f])
             at = entry[e]
             if len(entry) > len(rows):
                 first = np.nonzero(np.diff(at, prepend=-1))[0]
-                chances = np.add.reduceat(chances * weight[e, None], first)
+                own = np.add.reduceat(own * weight[e, None], first)
                 at = at[first]
-            yield int(f), Guess(rows[at], chances)
+            yield int(f), Guess(rows[at], own)
+
+    def _chances(self, given: _Given, factors: IntArray, entries: IntArray) -> FloatArray:
+        """How likely each bin is, for pairs of a factor and an entry, one pair after the other."""
+        cuts = self.normal.cuts
+        edges = self.size[factors] + 1
+        pair = np.repeat(np.arange(len(factors)), edges)
+        place = np.arange(len(pair)) - np.repeat(np.cumsum(edges) - edges, edges)
+        start = (given.strata[entries] * cuts.shape[1] + factors) * cuts.shape[2]
+        mean, sd = given.mean[entries, factors], np.sqrt(given.variance[entries, factors])
+        below = ndtr((cuts.ravel()[start[pair] + place] - mean[pair]) / sd[pair])
+        return np.asarray(np.diff(below)[place[1:] > 0])
 
     def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
         """Stratum and weight of every entry, and the row it belongs to."""
@@ -168,17 +236,34 @@ class Copula:
         weight[lost[entry]] = self.strata_of(bins[lost]).ravel()
         return strata, weight, entry
 
-    def _conditional(self, bins: IntArray, strata: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Mean y (as seen where known) and variance of the unknown scores, (m, F) each."""
+    def _conditional(
+        self, bins: IntArray, strata: IntArray
+    ) -> tuple[FloatArray, FloatArray, list[Block]]:
+        """Mean y (as seen where known) and variance of the unknown scores, (m, F) each.
+
+        And the blocks they were worked out with.
+        """
         mean = self._seen[strata[:, None], self._columns, bins]
         pushed = self._pushed(mean, strata)
         variance = np.ones_like(mean)
-        for rows, which, covariance in self._blocks(bins < 0, strata):
+        blocks = list(self._blocks(bins < 0, strata))
+        for rows, which, covariance in blocks:
             at = rows[:, None]
             mean[at, which] = -(covariance @ pushed[at, which][:, :, None])[:, :, 0]
             spread = np.diagonal(covariance, axis1=1, axis2=2)
             variance[at, which] = spread - self._noise[strata[at], which]
-        return mean, variance
+        return mean, variance, blocks
+
+    def _diagonal(self, given: _Given) -> FloatArray:
+        """The diagonal of the precision of each entry's known scores, (m, F), 1 where unknown."""
+        strata = given.strata
+        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata].copy()
+        for rows, which, covariance in given.blocks:
+            at = rows[:, None]
+            side = self._precision[strata[at], which]
+            diagonal[rows] -= ((covariance @ side) * side).sum(axis=1)
+            diagonal[at, which] = 1.0
+        return diagonal
 
     def _pushed(self, y: FloatArray, strata: IntArray) -> FloatArray:
         """Precision of each row's stratum times y, (m, F)."""
@@ -190,45 +275,24 @@ class Copula:
             pushed[rows] = y[rows] @ self._precision[s]
         return pushed
 
-    def _blocks(
-        self, unknown: BoolArray, strata: IntArray
-    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+    def _blocks(self, unknown: BoolArray, strata: IntArray) -> Iterator[Block]:
         """Rows with equally many unknowns, which those are, and the covariance of their y."""
         for rows, which in _patterns(unknown):
             s = strata[rows, None, None]
             block = self._precision[s, which[:, :, None], which[:, None, :]]
             yield rows, which, _inverse(block)
 
-    def surprise(self, bins: IntArray) -> FloatArray:
-        """How far each known value lies from what the patient's other values suggest, (n, F).
-
-        A z score: the normal score of the middle of the value's bin in its distribution given the
-        other known factors, within the patient's stratum (the likeliest, when that is unknown).
-        NaN where unknown, 0 for the stratum itself.
-        """
-        pieces = range(0, max(len(bins), 1), ROWS_AT_ONCE)
-        return np.concatenate([self._surprise(bins[i : i + ROWS_AT_ONCE]) for i in pieces])
-
-    def _surprise(self, bins: IntArray) -> FloatArray:
-        strata = np.zeros(len(bins), dtype=np.int64)
-        if self.stratum is not None:
-            strata = bins[:, self.stratum].copy()
-            if (lost := strata < 0).any():
-                strata[lost] = self.strata_of(bins[lost]).argmax(axis=1)
-        y, _ = self._conditional(bins, strata)
-        unknown = bins < 0
-        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata].copy()
-        for rows, which, covariance in self._blocks(unknown, strata):
-            side = self._precision[strata[rows, None], which]
-            diagonal[rows] -= ((covariance @ side) * side).sum(axis=1)
-        diagonal[unknown] = 1.0
+    def _surprise(self, given: _Given) -> FloatArray:
+        bins, likeliest = given.bins, given.likeliest
+        strata, y = given.strata[likeliest], given.mean[likeliest]
+        diagonal = self._diagonal(given)[likeliest]
         others = y - self._pushed(y, strata) / diagonal
         sd = np.sqrt(np.maximum(1.0 / diagonal - self._noise[strata], LEAST_VARIANCE))
         index = strata[:, None], self._columns
         low = ndtr((self.normal.cuts[*index, bins] - others) / sd)
         high = ndtr((self.normal.cuts[*index, bins + 1] - others) / sd)
         z = ndtri(np.clip((low + high) / 2, LEAST_SHARE, 1 - LEAST_SHARE))
-        z[unknown] = np.nan
+        z[bins < 0] = np.nan
         return np.asarray(z)
 
     def draw(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:

@@ -166,7 +166,14 @@ class Population:
 
     def unusual(self, codes: FloatArray) -> Unusual:
         """How unlike the population some patients are, (n, F) codes."""
-        z = self.copula.surprise(self.bins.of(codes))
+        return self._unusual(self.copula.surprise(self.bins.of(codes)))
+
+    def read(self, codes: FloatArray) -> tuple[Completion, Unusual]:
+        """Both at once, `complete` and `unusual`: their common work is done a single time."""
+        guesses, z = self.copula.read(self.bins.of(codes))
+        return Completion(codes, guesses), self._unusual(z)
+
+    def _unusual(self, z: FloatArray) -> Unusual:
         known = ~np.isnan(z)
         distance = np.where(known, z**2, 0.0).sum(axis=1)
         expected = known @ self.typical

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.distribution.population import Population
+from spinecast.distribution.population import Unusual
 from spinecast.explaining.assessment import Caution
 from spinecast.explaining.facts import CohortFacts
 from spinecast.knowledge.factors import Registry
@@ -57,9 +57,8 @@ class Doubts:
         return chosen
 
 
-def doubts(facts: CohortFacts, population: Population, codes: FloatArray) -> Doubts:
+def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
     """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
-    unusual = population.unusual(codes)
     return Doubts(
         unknown=np.isnan(codes),
         unseen=facts.unseen(codes),

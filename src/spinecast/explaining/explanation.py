@@ -84,7 +84,7 @@ class Explainer:
     def score(self, codes: FloatArray) -> Scores:
         """Risk, interval and contributions of rows of codes (n, F), NaN for unknown."""
         model = self.model
-        rows = model.rows(codes)
+        rows, unusual = model.preparation.read(codes)
         reading = model.read(rows)
         margin = reading.margin
         reach = float(ndtri(0.5 + 0.5 * model.level)) * reading.spread
@@ -100,7 +100,7 @@ class Explainer:
             log_odds=reading.log_odds,
             literature=reading.literature,
             risk_points=reading.log_odds * slope[:, None],
-            doubts=doubts(self.facts, model.population, codes),
+            doubts=doubts(self.facts, unusual, codes),
         )
 
     def explain(self, scores: Scores, row: int) -> Assessment:
@@ -200,7 +200,7 @@ class Explainer:
         if not factors:
             return
         chances = [_chance(scores.rows.guesses[index], row) for index in factors]
-        possible = [_possible(chance) for chance in chances]
+        possible = _possible(chances)
         starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
         risks = self._risks_if(scores, row, factors, chances, possible)
         lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
@@ -272,11 +272,16 @@ def _chance(guess: Guess, row: int) -> FloatArray:
     return np.asarray(guess.chances[int(np.searchsorted(guess.rows, row))])
 
 
-def _possible(chance: FloatArray) -> npt.NDArray[np.intp]:
-    """Which values an unknown factor may plausibly have."""
-    upto = np.cumsum(chance)
-    central = (upto > POSSIBLE[0]) & (upto - chance < POSSIBLE[1])
-    return np.flatnonzero(central | (chance >= POSSIBLE[0]))
+def _possible(chances: Sequence[FloatArray]) -> list[npt.NDArray[np.intp]]:
+    """Which values each unknown factor may plausibly have."""
+    table = np.zeros((len(chances), max(map(len, chances))))
+    for own, chance in zip(table, chances, strict=True):
+        own[: len(chance)] = chance
+    upto = np.cumsum(table, axis=1)
+    central = (upto > POSSIBLE[0]) & (upto - table < POSSIBLE[1])
+    # Beyond a factor's last value everything has been counted: nothing there is possible.
+    factors, values = np.nonzero(central | (table >= POSSIBLE[0]))
+    return np.split(values, np.searchsorted(factors, np.arange(1, len(chances))))
 
 
 def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:

@@ -10,11 +10,22 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.fitting.refitting import Make, Refit, Task, kinds, refitted, too_few, troubles
+from spinecast.fitting.refitting import (
+    Make,
+    Refit,
+    Share,
+    Task,
+    alone,
+    kinds,
+    refitted,
+    too_few,
+    troubles,
+)
+from spinecast.measures.bootstrap import drawn
 from spinecast.measures.evaluation import RESAMPLES, Performance, evaluate
 from spinecast.measures.logistic import Matrix, Vector, logit
 from spinecast.measures.metrics import MEASURES
-from spinecast.measures.resampling import USABLE_SHARE, resampled
+from spinecast.measures.resampling import USABLE_SHARE
 from spinecast.progress import Progress, silent
 
 Pool = Callable[[Vector, Vector], object]
@@ -123,7 +134,7 @@ def leave_one_site_out(
     pool: Pool | None = None,
     resamples: int = RESAMPLES,
     seed: int = 1,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> OtherSites:
     """Predict the patients of every site by a model that learned at all the others.
@@ -136,7 +147,7 @@ def leave_one_site_out(
         pool: what makes one number of many sites; none for no summary.
         resamples: behind each site's intervals.
         seed: of these.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many sites are done.
     """
     names = [str(name) for name in np.unique(site.astype(str)) if name]
@@ -157,7 +168,7 @@ def leave_one_site_out(
     refits = list(
         refitted(
             make, codes, y, list(tasks.values()),
-            processes=processes, progress=progress, stage="leaving one site out",
+            share=share, progress=progress, stage="leaving one site out",
         )
     )  # fmt: skip
     found = tuple(
@@ -180,6 +191,7 @@ def later_period(
     since: str = "",
     resamples: int = RESAMPLES,
     seed: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> LaterPeriod:
     """Predict the patients operated last by a model that learned from those operated before.
@@ -192,6 +204,7 @@ def later_period(
         since: first day of the later period (2024-01-31); the last third when not given.
         resamples: behind the intervals.
         seed: of these.
+        share: who does the work.
         progress: told when it is done.
     """
     dated = np.flatnonzero(~np.isnat(index_date))
@@ -211,7 +224,7 @@ def later_period(
         )
     task = Task(before, after)
     (refit,) = refitted(
-        make, codes, y, [task], progress=progress, stage="testing on later patients"
+        make, codes, y, [task], share=share, progress=progress, stage="testing on later patients"
     )
     if refit.trouble:
         return LaterPeriod(str(first), None, (*notes, *troubles([refit])))
@@ -233,19 +246,16 @@ def _elsewhere(
 
 
 def _poolables(outcome: Vector, risk: Vector, resamples: int, seed: int) -> Iterator[Poolable]:
-    measures = [measure for measure in MEASURES if measure.name in SCALES]
     # In an order of their own, so that draws do not depend on the order of rows in a file.
     order = np.lexsort((outcome, risk))
     outcome, risk = outcome[order], risk[order]
-    draws = np.full((resamples, len(measures)), np.nan)
-    for row, counts in enumerate(resampled(len(outcome), resamples, seed)):
-        at = counts > 0
-        weights = counts[at].astype(np.float64)
-        draws[row] = [measure.function(outcome[at], risk[at], weights) for measure in measures]
-    for measure, drawn in zip(measures, draws.T, strict=True):
+    draws = drawn(outcome, {"": risk[None]}, resamples, seed)[""]
+    for column, measure in zip(draws.T, MEASURES, strict=True):
+        if measure.name not in SCALES:
+            continue
         scale, transform = SCALES[measure.name]
         value = np.array([measure.function(outcome, risk, None)])
-        moved = transform(drawn)
+        moved = transform(column)
         usable = moved[np.isfinite(moved)]
         sure = len(usable) > 1 and len(usable) >= USABLE_SHARE * resamples
         error = float(usable.std(ddof=1)) if sure else 0.0

@@ -7,7 +7,7 @@ scikit-learn's conventions: `fit(codes, y)`, `predict_proba(codes)`, `get_params
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -27,7 +27,7 @@ from spinecast.modelling import posterior
 from spinecast.modelling.calibration import Recalibration
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.model import Model, Refits, reference_row
-from spinecast.modelling.posterior import Belief, Posterior, with_intercept
+from spinecast.modelling.posterior import Belief, Posterior, Sums, with_intercept
 from spinecast.modelling.preparation import Preparation
 from spinecast.modelling.trees import Leaf, Trees, leaves_of
 
@@ -118,7 +118,8 @@ def fit_model(
     population = Population.fit(registry, codes)
     encoding = Encoding.from_registry(registry)
     rows = Preparation(population, encoding).rows(codes)
-    split = _folds(y, recipe, patients)
+    whose = np.arange(len(y)) if patients is None else patients
+    split = _folds(y, recipe, whose)
 
     beliefs = {
         (weight, scale): belief(encoding, weight, scale)
@@ -126,7 +127,7 @@ def fit_model(
         for scale in recipe.evidence.scales
     }
     repeats = recipe.resampling.inner_repeats
-    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats)
+    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats, whose)
     losses = _losses(unseen, y).mean(axis=(0, 2))
     trials = tuple(
         Trial(weight, scale, float(loss))
@@ -141,7 +142,10 @@ def fit_model(
     )
 
     settings = _tree_settings(recipe.trees, registry, recipe.seed)
-    inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
+    inside = [
+        posterior.fit(_sums(rows.columns, y, learn, whose), chosen).margin(rows.columns)
+        for learn, _ in once
+    ]
     forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
     linear = _fit(rows.columns, y, chosen)
     line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
@@ -172,22 +176,37 @@ def belief(encoding: Encoding, weight: float, scale: float) -> Belief:
 
 
 def out_of_fold(
-    columns: FloatArray, y: FloatArray, beliefs: Sequence[Belief], split: Folds, repeats: int = 1
+    columns: FloatArray,
+    y: FloatArray,
+    beliefs: Sequence[Belief],
+    split: Folds,
+    repeats: int = 1,
+    whose: npt.NDArray[np.intp] | None = None,
 ) -> FloatArray:
     """Margins of patients no fit had seen, for each repeat and belief, (repeats, beliefs, n)."""
+    whose = np.arange(len(y)) if whose is None else whose
     margins = np.zeros((repeats, len(beliefs), len(y)))
     for fold, (learn, test) in enumerate(split):
-        start = None
+        pieces, unseen = _sums(columns, y, learn, whose), columns[test]
+        fitted: Posterior | None = None
         for i, held in enumerate(beliefs):
-            fitted = _fit(columns[learn], y[learn], held, start)
-            margins[fold * repeats // len(split), i, test] = fitted.margin(columns[test])
-            start = fitted.theta
+            fitted = posterior.fit(pieces, held, fitted.towards(held) if fitted else None)
+            margins[fold * repeats // len(split), i, test] = fitted.margin(unseen)
     return margins
 
 
-def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None) -> Folds:
+def _sums(
+    columns: FloatArray, y: FloatArray, rows: npt.NDArray[np.intp], whose: npt.NDArray[np.intp]
+) -> Callable[[FloatArray], Sums]:
+    """What some rows say; copies of one patient are looked at once and counted so often."""
+    _, first, times = np.unique(whose[rows], return_index=True, return_counts=True)
+    once = rows[first]
+    design = with_intercept(columns[once])
+    return partial(posterior.sums, design, y[once], times=times.astype(np.float64))
+
+
+def _folds(y: FloatArray, recipe: Recipe, whose: npt.NDArray[np.intp]) -> Folds:
     """As many folds as the recipe says, or fewer so that each has both outcomes."""
-    whose = np.arange(len(y)) if patients is None else patients
     _, first = np.unique(whose, return_index=True)
     events = int(y[first].sum())
     repeats, seed = recipe.resampling.inner_repeats, recipe.seed
@@ -195,11 +214,8 @@ def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None)
     return list(patient_folds(y, whose, repeats=repeats, splits=splits, seed=seed))
 
 
-def _fit(
-    columns: FloatArray, y: FloatArray, held: Belief, start: FloatArray | None = None
-) -> Posterior:
-    design = with_intercept(columns)
-    return posterior.fit(lambda theta: posterior.sums(design, y, theta), held, start)
+def _fit(columns: FloatArray, y: FloatArray, held: Belief) -> Posterior:
+    return posterior.fit(partial(posterior.sums, with_intercept(columns), y), held)
 
 
 def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
@@ -362,9 +378,11 @@ def _refits(
     thetas = []
     rng = np.random.default_rng(recipe.seed)
     for counts in resampled(len(y), recipe.interval.refits, recipe.seed):
-        drawn = np.repeat(np.arange(len(y)), counts.astype(int))
+        drawn = np.flatnonzero(counts)
         around = replace(joint, mean=rng.normal(joint.mean, joint.sd))
-        pieces = partial(posterior.sums, design[drawn], y[drawn])
+        pieces = partial(
+            posterior.sums, design[drawn], y[drawn], times=counts[drawn].astype(np.float64)
+        )
         thetas.append(posterior.fit(pieces, around, start).theta)
     theta = line.slope * np.array(thetas).reshape(-1, design.shape[1])
     return Refits(line.intercept + theta[:, 0], theta[:, 1:-1], theta[:, -1])

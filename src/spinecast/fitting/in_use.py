@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinecast.fitting.refitting import Make, Task, refitted, too_few, troubles
-from spinecast.measures.evaluation import RESAMPLES, Comparison, Performance, compare, evaluate
+from spinecast.fitting.refitting import Make, Share, Task, alone, refitted, too_few, troubles
+from spinecast.measures.evaluation import RESAMPLES, Comparison, Performance, evaluate_all
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.resampling import folds
 from spinecast.progress import Progress, silent
@@ -80,7 +80,7 @@ def in_use(
     splits: int = 5,
     resamples: int = RESAMPLES,
     seed: int = 1,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> InUse:
     """Cross-validate the method, its test patients known less well than those learned from.
@@ -93,7 +93,7 @@ def in_use(
         splits: folds.
         resamples: behind the intervals.
         seed: of folds, blanks and intervals.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many folds are done.
     """
     if words := too_few(y):
@@ -109,22 +109,17 @@ def in_use(
     rows, outcomes = np.concatenate([*versions.values()]), np.tile(y, len(versions))
     risk = np.full(len(rows), np.nan)
     refits = list(
-        refitted(
-            make, rows, outcomes, tasks, processes=processes, progress=progress, stage="as in use"
-        )
+        refitted(make, rows, outcomes, tasks, share=share, progress=progress, stage="as in use")
     )
     for task, refit in zip(tasks, refits, strict=True):
         risk[task.test] = refit.risk
     unseen = dict(zip(versions, risk.reshape(len(versions), patients), strict=True))
+    found, differences = evaluate_all(y, unseen, RECORDED, resamples=resamples, seed=seed)
     return InUse(
         known=tuple(
-            Knowing(
-                name,
-                float(np.isnan(versions[name]).mean()),
-                evaluate(y, risks, resamples=resamples, seed=seed),
-            )
-            for name, risks in unseen.items()
+            Knowing(name, float(np.isnan(versions[name]).mean()), performance)
+            for name, performance in found.items()
         ),
-        differences=compare(y, unseen, RECORDED, resamples=resamples, seed=seed),
+        differences=differences,
         notes=troubles(refits),
     )

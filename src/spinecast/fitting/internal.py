@@ -27,7 +27,7 @@ from spinecast.fitting.in_use import Blanks, InUse, in_use
 from spinecast.fitting.learning import LearningCurve, learning_curve
 from spinecast.fitting.optimism import Optimism, bootstrap_optimism
 from spinecast.fitting.recipe import IntervalRecipe, Recipe
-from spinecast.fitting.refitting import Make
+from spinecast.fitting.refitting import Make, workers
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.logistic import Vector
 from spinecast.patients.cohort import Cohort
@@ -100,23 +100,22 @@ def internal_validation(
     order = order[~np.isnan(y[order])]
     known, y = cohort.take(order), y[order]
     method = make or method_of(registry, recipe)
-    common: dict[str, Any] = {"seed": seed, "processes": processes, "progress": progress}
     given = (method, known.codes, y)
     optimism = sites = period = learning = less = None
-    if recipe.resampling.bootstraps:
-        optimism = bootstrap_optimism(*given, bootstraps=recipe.resampling.bootstraps, **common)
-    if proof.sites:
-        sites = leave_one_site_out(*given, known.site, pool=pool, **common)
-    if proof.period:
-        period = later_period(
-            *given, known.index_date, since=proof.since, seed=seed, progress=progress
-        )
-    if proof.learning_from:
-        learning = learning_curve(
-            *given, smallest=proof.learning_from, repeats=proof.learning_repeats, **common
-        )
-    if blanks:
-        less = in_use(*given, blanks, splits=recipe.resampling.outer_folds, **common)
+    with workers(processes) as share:
+        common: dict[str, Any] = {"seed": seed, "share": share, "progress": progress}
+        if recipe.resampling.bootstraps:
+            optimism = bootstrap_optimism(*given, bootstraps=recipe.resampling.bootstraps, **common)
+        if proof.sites:
+            sites = leave_one_site_out(*given, known.site, pool=pool, **common)
+        if proof.period:
+            period = later_period(*given, known.index_date, since=proof.since, **common)
+        if proof.learning_from:
+            learning = learning_curve(
+                *given, smallest=proof.learning_from, repeats=proof.learning_repeats, **common
+            )
+        if blanks:
+            less = in_use(*given, blanks, splits=recipe.resampling.outer_folds, **common)
     parts = (optimism, sites, period, learning, less)
     notes = tuple(
         f"{title}: {note}"

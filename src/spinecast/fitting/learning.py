@@ -18,7 +18,9 @@ from spinecast.fitting.refitting import (
     Indices,
     Make,
     Refit,
+    Share,
     Task,
+    alone,
     kinds,
     refitted,
     too_few,
@@ -103,7 +105,7 @@ def learning_curve(
     repeats: int = 5,
     seed: int = 1,
     level: float = 0.95,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> LearningCurve:
     """Learn from ever more patients and judge on the same unseen ones.
@@ -116,7 +118,7 @@ def learning_curve(
         repeats: parts the patients are dealt into, at least 2: one in `repeats` is left out.
         seed: of the dealing.
         level: confidence level of each step's gain.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many fits are done.
     """
     if words := too_few(y):
@@ -130,9 +132,7 @@ def learning_curve(
         for queue, (_, test) in zip(queues, split, strict=True)
     ]
     refits = list(
-        refitted(
-            make, codes, y, tasks, processes=processes, progress=progress, stage="learning curve"
-        )
+        refitted(make, codes, y, tasks, share=share, progress=progress, stage="learning curve")
     )
     at = [slice(i * repeats, (i + 1) * repeats) for i in range(len(sizes))]
     told = tuple(_size(y, tasks[lot], refits[lot]) for lot in at)

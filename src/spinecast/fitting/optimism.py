@@ -19,7 +19,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.fitting.refitting import Make, Refit, Task, kinds, refitted, too_few, troubles
+from spinecast.fitting.refitting import (
+    Make,
+    Refit,
+    Share,
+    Task,
+    alone,
+    kinds,
+    refitted,
+    too_few,
+    troubles,
+)
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME
 from spinecast.measures.resampling import USABLE_SHARE, percentile_interval, resampled
@@ -126,7 +136,7 @@ def bootstrap_optimism(
     bootstraps: int = 200,
     seed: int = 1,
     level: float = 0.95,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
 ) -> Optimism:
     """Learn the method on all patients and on bootstrap samples; say how far it flatters itself.
@@ -139,7 +149,7 @@ def bootstrap_optimism(
         bootstraps: how many samples; 0 for none.
         seed: of the draws.
         level: confidence level.
-        processes: how many share the work.
+        share: who does the work.
         progress: told how many refits are done.
     """
     patients, (events, _) = len(y), kinds(y)
@@ -151,7 +161,7 @@ def bootstrap_optimism(
     draws = list(resampled(patients, bootstraps, seed))
     tasks = [Task(everyone, everyone), *(Task(np.repeat(everyone, c), everyone) for c in draws)]
     whole, *refits = refitted(
-        make, codes, y, tasks, processes=processes, progress=progress, stage="bootstrap optimism"
+        make, codes, y, tasks, share=share, progress=progress, stage="bootstrap optimism"
     )
     own = np.stack([_measured(y, r.risk, c) for r, c in zip(refits, draws, strict=True)])
     others = np.stack([_measured(y, r.risk, np.ones(patients)) for r in refits])

@@ -9,9 +9,12 @@ task alone, so the number of processes changes nothing but the time.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -69,13 +72,70 @@ class Refit:
     trouble: str = ""
 
 
+Share: TypeAlias = Callable[[Callable[[Task], Refit], Sequence[Task]], Iterable[Refit]]
+"""Who does the work: applied to it and the tasks, the answers in the tasks' order."""
+
+
+def alone(work: Callable[[Task], Refit], tasks: Sequence[Task]) -> Iterable[Refit]:
+    """This process does everything."""
+    return map(work, tasks)
+
+
+@contextmanager
+def workers(processes: int) -> Iterator[Share]:
+    """Processes that share the work, for as long as the block lasts; 1 for none but this one.
+
+    They start once, for all questions asked inside the block. Should the block be left by an error
+    or by Ctrl-C, they end at once. The program that calls must be importable
+    (`if __name__ == "__main__"`), as everywhere on Windows.
+    """
+    if processes <= 1:
+        yield alone
+        return
+    others = set(multiprocessing.active_children())
+    # Spawned, not forked: libraries of the parent may hold locks and threads.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_when_interrupted)
+    try:
+        yield partial(_shared, pool)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def cores() -> int:
+    """How many processes can work at once here."""
+    usable = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def _end_when_interrupted() -> None:
+    # Ctrl-C reaches every process; without this, each would print a traceback of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _shared(
+    pool: ProcessPoolExecutor, work: Callable[[Task], Refit], tasks: Sequence[Task]
+) -> Iterator[Refit]:
+    try:
+        yield from pool.map(work, tasks)
+    except BrokenProcessPool:
+        raise SpinecastError(
+            "A process that shared the work was ended from outside, as happens when memory is "
+            "short. Run again with one process."
+        ) from None
+
+
 def refitted(
     make: Make,
     codes: Matrix,
     y: Vector,
     tasks: Sequence[Task],
     *,
-    processes: int = 1,
+    share: Share = alone,
     progress: Progress = silent,
     stage: str = "refitting",
 ) -> Iterator[Refit]:
@@ -86,8 +146,7 @@ def refitted(
         codes: rows of codes (n, F), NaN for unknown.
         y: the outcome (n,), 0 or 1.
         tasks: who learns from whom.
-        processes: how many share the work; 1 for none but this one. With more, the program that
-            calls must be importable (`if __name__ == "__main__"`), as everywhere on Windows.
+        share: who does the work.
         progress: told how many tasks are done.
         stage: what to call the work.
 
@@ -95,31 +154,9 @@ def refitted(
         SpinecastError: another process was ended from outside.
     """
     work = partial(_refit, make, codes, y)
-    for done, refit in enumerate(_answers(work, tasks, processes)):
+    for done, refit in enumerate(share(work, tasks)):
         progress(stage, done + 1, len(tasks))
         yield refit
-
-
-def _answers(
-    work: Callable[[Task], Refit], tasks: Sequence[Task], processes: int
-) -> Iterable[Refit]:
-    processes = min(processes, len(tasks))
-    return _shared(work, tasks, processes) if processes > 1 else map(work, tasks)
-
-
-def _shared(
-    work: Callable[[Task], Refit], tasks: Sequence[Task], processes: int
-) -> Iterator[Refit]:
-    # Spawned, not forked: libraries of the parent may hold locks and threads.
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            yield from pool.map(work, tasks)
-    except BrokenProcessPool:
-        raise SpinecastError(
-            "A process that shared the work was ended from outside, as happens when memory is "
-            "short. Run again with one process."
-        ) from None
 
 
 def _refit(make: Make, codes: Matrix, y: Vector, task: Task) -> Refit:

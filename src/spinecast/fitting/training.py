@@ -24,7 +24,7 @@ from spinecast.fitting.baselines import BASELINES
 from spinecast.fitting.estimator import Choices, EvidenceInformedClassifier
 from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.factors import Registry
-from spinecast.measures.evaluation import Comparison, Performance, compare, evaluate
+from spinecast.measures.evaluation import Comparison, Performance, evaluate_all
 from spinecast.measures.resampling import folds
 from spinecast.modelling.model import Model, reference_row
 from spinecast.progress import Progress, silent
@@ -112,7 +112,7 @@ def _train(
         registry, ours.model_.encoding, codes, rows.columns, y, unseen[OURS][0], trained_on
     )
     progress("fitting on all patients", 1, 1)
-    performance = {name: evaluate(y, risk, seed=recipe.seed) for name, risk in unseen.items()}
+    performance, comparison = evaluate_all(y, unseen, OURS, seed=recipe.seed)
     return TrainingResult(
         model=ours.model_,
         facts=facts,
@@ -121,7 +121,7 @@ def _train(
         recipe=recipe,
         outcome=outcome,
         performance=performance,
-        comparison=compare(y, unseen, OURS, seed=recipe.seed),
+        comparison=comparison,
         unseen=unseen,
         y=y,
     )

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spinecast.measures.bootstrap import drawn
 from spinecast.measures.curves import CalibrationCurve, calibration_curve
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME, Measure
-from spinecast.measures.resampling import folds, percentile_interval, resampled
+from spinecast.measures.resampling import folds, percentile_interval
 
 __all__ = [
     "Comparison",
@@ -28,6 +29,7 @@ __all__ = [
     "Performance",
     "compare",
     "evaluate",
+    "evaluate_all",
     "folds",
     "plain",
 ]
@@ -159,25 +161,25 @@ def evaluate(
     Raises:
         ValueError: Shapes that differ, outcomes other than 0/1/NaN, risks outside [0, 1].
     """
-    outcome, risks, left_out = _known(y, {"risk": risk})
-    predicted = risks["risk"]
-    draws = _draws(outcome, risks, resamples, seed)["risk"]
-    values = _measured(outcome, predicted, np.ones(len(outcome)))
-    intervals = [percentile_interval(column, level) for column in draws.T]
-    estimates = tuple(
-        Estimate(m.name, m.label, float(value), low, high)
-        for m, value, (low, high) in zip(MEASURES, values, intervals, strict=True)
-    )
-    return Performance(
-        patients=len(outcome),
-        events=int(outcome.sum()),
-        left_out=left_out,
-        level=level,
-        resamples=resamples,
-        estimates=estimates,
-        curve=calibration_curve(outcome, predicted[0], level=level),
-        notes=(*_notes(outcome, left_out), *_gaps(predicted[0], estimates, resamples)),
-    )
+    return _performance(_seen(y, {"risk": risk}, resamples, seed, level), "risk")
+
+
+def evaluate_all(
+    y: npt.ArrayLike,
+    risks: Mapping[str, npt.ArrayLike],
+    reference: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    level: float = LEVEL,
+) -> tuple[dict[str, Performance], Comparison]:
+    """How good each model was, and whether any beats the reference: from the same resamples.
+
+    Arguments and errors as in `compare`; the cost is that of one of the two answers. Patients whom
+    any model gave no risk are left out for all.
+    """
+    seen = _seen(y, {reference: risks[reference], **risks}, resamples, seed, level)
+    return {name: _performance(seen, name) for name in risks}, _comparison(seen, reference)
 
 
 def compare(
@@ -195,30 +197,84 @@ def compare(
     and errors as in `evaluate`; `risks` maps model names to predictions, `reference` names one
     (KeyError if not).
     """
-    outcome, predicted, left_out = _known(y, {reference: risks[reference], **risks})
-    draws = _draws(outcome, predicted, resamples, seed)
-    ones = np.ones(len(outcome))
-    values = {name: _measured(outcome, risk, ones) for name, risk in predicted.items()}
+    first = {reference: risks[reference], **risks}
+    return _comparison(_seen(y, first, resamples, seed, level), reference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Models on the same patients: every measure, on all of them and on the same resamples.
+
+    Per model: `risks` (repeats, patients), `values` (measures,), `draws` (resamples, measures).
+    """
+
+    outcome: Vector
+    left_out: int
+    level: float
+    resamples: int
+    risks: Mapping[str, Matrix]
+    values: Mapping[str, Vector]
+    draws: Mapping[str, Matrix]
+
+
+def _seen(
+    y: npt.ArrayLike, risks: Mapping[str, npt.ArrayLike], resamples: int, seed: int, level: float
+) -> _Seen:
+    outcome, predicted, left_out = _known(y, risks)
+    return _Seen(
+        outcome=outcome,
+        left_out=left_out,
+        level=level,
+        resamples=resamples,
+        risks=predicted,
+        values={name: _measured(outcome, risk) for name, risk in predicted.items()},
+        draws=drawn(outcome, predicted, resamples, seed),
+    )
+
+
+def _performance(seen: _Seen, model: str) -> Performance:
+    outcome, first = seen.outcome, seen.risks[model][0]
+    intervals = [percentile_interval(column, seen.level) for column in seen.draws[model].T]
+    estimates = tuple(
+        Estimate(m.name, m.label, float(value), low, high)
+        for m, value, (low, high) in zip(MEASURES, seen.values[model], intervals, strict=True)
+    )
+    return Performance(
+        patients=len(outcome),
+        events=int(outcome.sum()),
+        left_out=seen.left_out,
+        level=seen.level,
+        resamples=seen.resamples,
+        estimates=estimates,
+        curve=calibration_curve(outcome, first, level=seen.level),
+        notes=(*_notes(outcome, seen.left_out), *_gaps(first, estimates, seen.resamples)),
+    )
+
+
+def _comparison(seen: _Seen, reference: str) -> Comparison:
+    values, draws = seen.values, seen.draws
     differences = tuple(
         _difference(
             model,
             measure,
             (float(values[model][i]), float(values[reference][i])),
-            percentile_interval(measure.lead(draws[model][:, i], draws[reference][:, i]), level),
+            percentile_interval(
+                measure.lead(draws[model][:, i], draws[reference][:, i]), seen.level
+            ),
         )
-        for model in risks
+        for model in values
         if model != reference
         for i, measure in enumerate(MEASURES)
     )
     return Comparison(
         reference=reference,
-        patients=len(outcome),
-        events=int(outcome.sum()),
-        left_out=left_out,
-        level=level,
-        resamples=resamples,
+        patients=len(seen.outcome),
+        events=int(seen.outcome.sum()),
+        left_out=seen.left_out,
+        level=seen.level,
+        resamples=seen.resamples,
         differences=differences,
-        notes=_notes(outcome, left_out),
+        notes=_notes(seen.outcome, seen.left_out),
     )
 
 
@@ -227,8 +283,8 @@ def _known(
 ) -> tuple[Vector, dict[str, Matrix], int]:
     """Outcomes and risks (repeats, patients) where all are known, and how many were left out.
 
-    The patients come in an order of their own (by risk, then outcome), so that no answer depends on
-    the order of rows in a file.
+    The patients come in an order of their own (by the first model's risk, then outcome), so that no
+    answer depends on the order of rows in a file, nor the first model's on the others.
     """
     outcome = np.asarray(y, dtype=np.float64)
     predicted = {name: np.asarray(risk, dtype=np.float64) for name, risk in risks.items()}
@@ -239,38 +295,18 @@ def _known(
             raise ValueError(f"{name} has shape {risk.shape}, y has {outcome.shape}; rows differ.")
         if (risk < 0).any() or (risk > 1).any():
             raise ValueError(f"{name} has values outside [0, 1]; are these log-odds or per cent?")
-    rows = np.vstack([outcome, *(predicted[name] for name in sorted(predicted))])
+    first, *others = predicted
+    rows = np.vstack([*(predicted[name] for name in sorted(others)), outcome, predicted[first]])
     kept = np.flatnonzero(~np.isnan(rows).any(axis=0))
     kept = kept[np.lexsort(rows[:, kept])]
     known = {name: np.atleast_2d(risk)[:, kept] for name, risk in predicted.items()}
     return outcome[kept], known, len(outcome) - len(kept)
 
 
-def _draws(
-    outcome: Vector, risks: Mapping[str, Matrix], resamples: int, seed: int
-) -> dict[str, Matrix]:
-    """Every measure of every model on every resample; per model, shape (resamples, measures)."""
-    drawn = {name: np.full((resamples, len(MEASURES)), np.nan) for name in risks}
-    in_order = {name: np.argsort(risk, axis=1, kind="stable") for name, risk in risks.items()}
-    for row, counts in enumerate(resampled(len(outcome), resamples, seed)):
-        for name, orders in in_order.items():
-            repeats = []
-            for order, risk in zip(orders, risks[name], strict=True):
-                present = order[counts[order] > 0]
-                weights = counts[present].astype(np.float64)
-                repeats.append(_measured_once(outcome[present], risk[present], weights))
-            drawn[name][row] = np.mean(repeats, axis=0)
-    return drawn
-
-
-def _measured(outcome: Vector, risks: Matrix, weights: Vector) -> Vector:
+def _measured(outcome: Vector, risks: Matrix) -> Vector:
     """Every measure, mean over the repeats."""
-    repeats = [_measured_once(outcome, risk, weights) for risk in risks]
+    repeats = [[measure.function(outcome, risk, None) for measure in MEASURES] for risk in risks]
     return np.asarray(np.mean(repeats, axis=0))
-
-
-def _measured_once(outcome: Vector, risk: Vector, weights: Vector) -> Vector:
-    return np.array([measure.function(outcome, risk, weights) for measure in MEASURES])
 
 
 def _difference(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecast.distribution.copula import Guess
-from spinecast.distribution.population import Population
+from spinecast.distribution.population import Completion, Population, Unusual
 from spinecast.modelling.features import Encoding
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,7 +47,15 @@ class Preparation:
 
     def rows(self, codes: FloatArray) -> Rows:
         """Ready rows of codes (n, F), NaN for unknown."""
-        guesses = self.population.complete(codes).guesses
+        return self._rows(self.population.complete(codes))
+
+    def read(self, codes: FloatArray) -> tuple[Rows, Unusual]:
+        """The same rows, and how unlike the population they are."""
+        completion, unusual = self.population.read(codes)
+        return self._rows(completion), unusual
+
+    def _rows(self, completion: Completion) -> Rows:
+        codes, guesses = completion.codes, completion.guesses
         filled = codes.copy()
         columns = self.encoding.encode(codes)
         for index, guess in guesses.items():

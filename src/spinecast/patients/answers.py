@@ -11,6 +11,7 @@ import datetime as dt
 import difflib
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -53,7 +54,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class Field(ABC):
     """What may be answered in one column, and the code of every answer."""
 
     name: str
@@ -87,8 +88,9 @@ class Field:
         """A code as a person would have typed the answer."""
         return as_text(float(code))
 
+    @abstractmethod
     def _code(self, text: str) -> float | Fault:
-        raise NotImplementedError
+        """The code of an answer that is not blank."""
 
 
 class LevelField(Field):

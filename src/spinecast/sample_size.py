@@ -143,11 +143,20 @@ class Standing:
 
 def standing(*sizes: SampleSize | None) -> Standing:
     """What the sample sizes of a study make of its model; None is one nobody could work out."""
-    told = tuple(f"For {size.purpose}: {size.sentence}" for size in sizes if size is not None)
+    told = tuple(_reason(size) for size in sizes if size is not None)
     if not all(sizes):
         told = (*told, "How many would be needed cannot be said: it ranks no better than chance.")
     enough = all(size is not None and size.verdict == "enough" for size in sizes)
     return Standing(not enough, told)
+
+
+def _reason(size: SampleSize) -> str:
+    purpose = {"development": "learn from", "validation": "judge on"}[size.purpose]
+    verdict = {"enough": "are enough", "too few": "are too few"}.get(size.verdict, "are not judged")
+    if "parameters" in size.assumed:
+        purpose += f" ({size.assumed['parameters']:,.0f} parameters)"
+    patients = "They" if size.patients is None else f"{size.patients:,} patients"
+    return f"{patients} {verdict} to {purpose}: {size.needed:,} are needed."
 
 
 def for_development(

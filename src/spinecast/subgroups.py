@@ -280,8 +280,8 @@ def _in_words(told: Subgroups) -> Iterator[str]:
     if pairs:
         apart = [(group, one, found) for group, one, found in pairs if found.is_established]
         yield (
-            f"Of {len(pairs)} comparisons with the rest, {len(apart)} have an interval without "
-            f"'no difference'; chance alone would give about {(1 - told.level) * len(pairs):.0f}."
+            f"In {len(apart)} of {len(pairs)} comparisons a group differs from the rest; chance "
+            f"alone would give about {(1 - told.level) * len(pairs):.0f}."
         )
         for group, one, found in apart:
             yield (

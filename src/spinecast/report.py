@@ -92,9 +92,8 @@ def write_report(
             shutil.copyfile(bundle_folder / name, scratch / name)
         if study:
             shutil.copyfile(study, scratch / STUDY)
-        # The checklists point into the page, so it is there before they are held against it;
-        # without its drawings, which say nothing to them and take seconds to read.
-        write_text(scratch / PAGE, _page(found, _undrawn(parts), ()))
+        # The checklists point into the page, so it is there before they are held against it.
+        write_text(scratch / PAGE, _page(found, parts, ()))
         progress(STAGE, 2, steps)
         held = tuple(standard(written, scratch) for standard in STANDARDS)
         for one_list in held:
@@ -134,20 +133,6 @@ def _chapters(found: Evidence, drawn: Sequence[Drawn]) -> tuple[Chapter, ...]:
         Chapter("reasons", "What it says, and how surely", shown(reasons(found))),
         Chapter("patients", "The patients", shown((*patients(found), *asked(found)))),
         Chapter("made", "How it was made", shown(made(found))),
-    )
-
-
-def _undrawn(parts: Sequence[Chapter]) -> tuple[Chapter, ...]:
-    """The same chapters with an empty drawing for each figure."""
-
-    def emptied(section: Section) -> Section:
-        return replace(
-            section, figures=tuple(replace(one, svg="<svg></svg>") for one in section.figures)
-        )
-
-    return tuple(
-        replace(part, sections=tuple(emptied(section) for section in part.sections))
-        for part in parts
     )
 
 

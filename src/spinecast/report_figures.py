@@ -100,7 +100,7 @@ def _groups(found: Evidence) -> Iterator[Drawn]:
         "figure-subgroups",
         "subgroups",
         forest_plot(
-            [f"{group.label}: {group.group}" for group in rows],
+            [group.named for group in rows],
             [one.value for one in told],
             [one.low for one in told],
             [one.high for one in told],

@@ -24,7 +24,7 @@ def groups(found: Evidence) -> Section:
             "table-groups",
             "How good the model is for each group",
             ("Group", "Patients (with the outcome)", *LABELS),
-            tuple((_named(one), _size(one), *_measures(one)) for one in rows),
+            tuple((one.named, _size(one), *_measures(one)) for one in rows),
             method,
             FILE,
         )
@@ -37,7 +37,7 @@ def groups(found: Evidence) -> Section:
                 "How each group differs from all other patients",
                 ("Group", "AUROC, difference", "Observed / expected, ratio",
                  "Calibration intercept, difference", "Calibration slope, difference"),
-                tuple((_named(one), *_apart(one)) for one in judged),
+                tuple((one.named, *_apart(one)) for one in judged),
                 "The group less (or divided by) the rest, 95% intervals; they are not corrected "
                 "for the number of comparisons.",
                 FILE,
@@ -45,10 +45,6 @@ def groups(found: Evidence) -> Section:
         )  # fmt: skip
     tables.extend(_benefits(judged))
     return Section("subgroups", "For whom?", (told_of.in_words,), tuple(tables))
-
-
-def _named(one: Group) -> str:
-    return one.label if one.by == "overall" else f"{one.label}: {one.group}"
 
 
 def _size(one: Group) -> str:
@@ -89,7 +85,7 @@ def _benefits(judged: list[Group]) -> Iterator[Table]:
             ("Group", *(f"Net benefit gained at {threshold:.0%}" for threshold in thresholds)),
             tuple(
                 (
-                    _named(one),
+                    one.named,
                     *(signed(d.gain.value, d.gain.low, d.gain.high) for d in one.decisions),
                 )
                 for one in judged

@@ -88,12 +88,15 @@ def told(value: float, low: float = math.nan, high: float = math.nan, digits: in
     """A number with its limits, or that there is none; true minus signs."""
     if not math.isfinite(value):
         return "not computed"
-    limits = (
-        f" ({low:.{digits}f} to {high:.{digits}f})"
-        if math.isfinite(low) and math.isfinite(high)
-        else ""
-    )
-    return f"{value:.{digits}f}{limits}".replace("-", MINUS)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return _written(value, digits)
+    ends = f"{_written(low, digits)} to {_written(high, digits)}"
+    return f"{_written(value, digits)} ({ends})"
+
+
+def _written(value: float, digits: int) -> str:
+    """A number that is 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float, low: float, high: float, digits: int = 3) -> str:

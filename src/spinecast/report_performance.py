@@ -19,6 +19,7 @@ from spinecast.report_numbers import (
     FIRST_REPEAT,
     NOT_DECLARED,
     PAIRED,
+    limitations,
     performance_in_words,
     scheme_in_words,
     simple_in_words,
@@ -54,6 +55,7 @@ def performance(found: Evidence) -> Iterator[Section]:
     )
     yield _decisions(found)
     yield _sample_size(found)
+    yield Section("limitations", "What speaks against it", tuple(limitations(found)))
 
 
 def _overall(found: Evidence) -> Section:

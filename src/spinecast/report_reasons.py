@@ -87,7 +87,7 @@ def _multiple(one: Verdict) -> str:
     value, low, high = (
         math.nan if part is None else part for part in (one.multiple, one.low, one.high)
     )
-    return told(value, low, high, 1)
+    return told(value, low, high, 2)
 
 
 def _steadiness(found: Evidence) -> Section:
@@ -99,8 +99,8 @@ def _steadiness(found: Evidence) -> Section:
     foremost = [one for one in found.importance if one.rank <= 10]
     steady = [one.label for one in foremost if one.in_top >= level]
     words = (
-        f"Of the {len(foremost)} factors that move risks most, {len(steady)} are among the "
-        f"foremost ten in at least {level:.0%} of {refits} refits"
+        f"Of the {len(foremost)} factors that move risks most, {len(steady) or 'none'} stay among "
+        f"the foremost ten in at least {level:.0%} of {refits} refits"
         + (f": {listed(steady)}." if steady else "."),
         (
             "Where a direction is declared, no refit can turn it; a share below 100% then means "

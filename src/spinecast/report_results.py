@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spinecast.canvas import MINUS
 from spinecast.characteristics import Cell, Characteristic
+from spinecast.flow import ANY_RULE
 from spinecast.report_evidence import Evidence
 from spinecast.report_parts import Section, Table
 
@@ -43,6 +45,7 @@ def _flow(found: Evidence) -> Table:
             *(
                 (f"Rejected by: {rule}", _count(count))
                 for rule, count in rows.rejected_by_rule.items()
+                if rule != ANY_RULE
             ),
             ("Accepted", f"{rows.accepted:,}"),
             ("Outcome known", f"{rows.outcome_known:,}"),
@@ -75,7 +78,9 @@ def _rows(one: Characteristic, columns: tuple[str, ...]) -> Iterator[tuple[str, 
     unit = f" ({one.unit})" if one.unit else ""
     if one.quartiles is not None:
         cells = tuple(
-            KEPT_BACK if q is None else f"{q.median:.4g} ({q.low:.4g} to {q.high:.4g})"
+            KEPT_BACK
+            if q is None
+            else f"{q.median:.4g} ({q.low:.4g} to {q.high:.4g})".replace("-", MINUS)
             for q in (one.quartiles[column] for column in columns)
         )
         yield (f"{one.label}{unit}, median (quartiles)", *cells)

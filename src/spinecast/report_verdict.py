@@ -85,7 +85,8 @@ def _good(found: Evidence) -> Iterator[str]:
             if one.measure in FIRST[:2] and math.isfinite(one.corrected)
         ]
         if corrected:
-            yield f"Corrected for optimism by {optimism.used} bootstrap refits: {'; '.join(corrected)}."
+            refits = f"Corrected for optimism by {optimism.used} bootstrap refits"
+            yield f"{refits}: {'; '.join(corrected)}."
     split = found.result.recipe.resampling
     yield (
         f"Cross-validated ({split.outer_folds} folds, {split.outer_repeats} repeats), every step "

@@ -80,6 +80,11 @@ class Group:
     measures: tuple[GroupMeasure, ...]
     decisions: tuple[Decision, ...] = ()
 
+    @property
+    def named(self) -> str:
+        """The group with what makes it, for people."""
+        return self.label if self.by == "overall" else f"{self.label}: {self.group}"
+
     def __getitem__(self, measure: str) -> GroupMeasure:
         """The named measure."""
         return {told.measured.measure: told for told in self.measures}[measure]

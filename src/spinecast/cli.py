@@ -254,6 +254,7 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option("--report", type=FILE, help="Folder for the report; else reports/NAME beside runs.")
 @click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
+@click.option("--against", type=FILE, help="The model in use, models/NAME, to be compared.")
 @click.option(
     "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
 )
@@ -266,6 +267,7 @@ def train(
     report: Path | None,
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
+    against: Path | None,
     runs: Path,
     registry_folder: Path | None,
 ) -> None:
@@ -290,12 +292,15 @@ def train(
         report=report or runs / "reports" / out.name,
         study=study,
         proof=proof,
+        against=against,
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),
     )
     click.echo("On patients the fits had not seen, each model on the same folds:")
     for line in console.performances(told.result.performance):
+        click.echo(line)
+    for line in console.standing(told):
         click.echo(line)
     choices = told.result.choices
     click.echo(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,15 +22,17 @@ from spinecast.fitting.recipe import (
     ResamplingRecipe,
     TreeRecipe,
 )
-from spinecast.fitting.training import train
+from spinecast.fitting.training import OURS, train
+from spinecast.measures.evaluation import compare, evaluate
 from spinecast.measures.pooling import pool
 from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import write_table
 from spinecast.reports import report as reports
+from spinecast.reports import report_figures
 from spinecast.reports.checklists import hti1, model_card, probast, tripod
-from spinecast.reports.pointers import Pointer, resolve
+from spinecast.reports.pointers import Pointer, ReportFolder
 from spinecast.reports.report import write_report
-from spinecast.reports.report_numbers import NOT_RUN
+from spinecast.reports.report_numbers import LICENCE, NOT_RUN, simple_in_words
 from spinecast.reports.study import Study, read_study
 from spinecast.simulator.synthetic import simulate
 
@@ -55,12 +59,20 @@ clinical_action = "offer <i>rehabilitation</i> first"
 """
 NAME = "<img src=x>.csv"
 SECTIONS = [
+    "agreement",
     "calculation",
     "calibration",
+    "comparison",
+    "decisions",
+    "effects",
     "eligibility",
     "encoding",
     "flow",
+    "in-short",
+    "in-use",
     "internal-validation",
+    "learning",
+    "limitations",
     "measures",
     "methods",
     "model",
@@ -68,9 +80,12 @@ SECTIONS = [
     "output",
     "participants",
     "performance",
+    "period",
     "predictors",
     "sample-size",
     "sites",
+    "stability",
+    "steadiness",
     "subgroups",
     "updating",
 ]
@@ -78,32 +93,27 @@ STANDARDS = (tripod, probast, hti1, model_card)
 
 
 class Page(HTMLParser):
-    """What a page has: ids, addresses, and the file each figure names."""
+    """What a page has: ids, addresses, and what stands with each table and figure."""
 
     def __init__(self, text):
         super().__init__()
-        self.ids, self.addresses, self.scripts, self.captions = [], [], 0, []
-        self.in_caption = False
+        self.ids, self.addresses, self.scripts = [], [], 0
+        self.pointers, self.tables, self.figures, self.heads = [], 0, [], []
+        self.captions = 0
+        self.methods = 0
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.ids += [given["id"]] if "id" in given else []
-        links = [given[key] for key in ("href", "src", "xlink:href") if key in given]
-        self.addresses += links
+        self.addresses += [given[key] for key in ("href", "src", "xlink:href") if key in given]
         self.scripts += tag in ("script", "img", "iframe", "link")
-        if tag == "figcaption":
-            self.in_caption = True
-            self.captions.append(["", []])
-        if self.in_caption:
-            self.captions[-1][1] += links
-
-    def handle_endtag(self, tag):
-        self.in_caption = self.in_caption and tag != "figcaption"
-
-    def handle_data(self, data):
-        if self.in_caption:
-            self.captions[-1][0] += data
+        self.pointers += [given["data-pointer"]] if "data-pointer" in given else []
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+        self.methods += given.get("class") == "method"
+        self.figures += [given["id"]] if tag == "figure" else []
+        self.heads += [given] if tag == "th" else []
 
 
 @pytest.fixture(scope="module")
@@ -190,24 +200,77 @@ def test_a_page_stands_alone_and_names_each_place_once(folder):
     assert set(SECTIONS) <= set(Page((folder / "report.html").read_text()).ids)
 
 
-def test_every_figure_says_how_it_was_made_and_where_its_numbers_are(folder):
-    captions = Page((folder / "report.html").read_text()).captions
-    assert len(captions) == len(list(folder.glob("*.svg")))
-    for words, files in captions:
-        assert "Method: " in words
-        assert files
-        assert all((folder / file).is_file() for file in files)
+def test_every_figure_and_table_says_how_it_was_made_and_where_its_numbers_are(folder):
+    text = (folder / "report.html").read_text()
+    page, place = Page(text[: text.index('class="spinecast checklist')]), ReportFolder(folder)
+    assert len(page.figures) == len(list(folder.glob("*.svg"))) > 40
+    shown = len(page.figures) + page.tables
+    assert page.methods == len(page.pointers) == shown
+    assert "Method: ." not in text
+    for pointer in page.pointers:
+        assert Pointer.parse(pointer).has_place, pointer
+        assert place.resolves(pointer), pointer
+
+
+def test_tables_have_captions_and_heads_a_scope_and_drawings_words(folder):
+    page = Page((folder / "report.html").read_text())
+    assert page.captions == page.tables
+    assert all(head.get("scope") in ("col", "row") for head in page.heads)
+    for path in folder.glob("*.svg"):
+        start = path.read_text()[:20_000]
+        assert re.search(r"<title [^>]*>[^<]+</title>\s*<desc [^>]*>[^<]+</desc>", start), path
+
+
+def test_the_first_screen_gives_the_verdict(folder):
+    text = (folder / "report.html").read_text()
+    first = text[text.index("<h1>") : text.index("<nav")]
+    for asked in ("What is it?", "On whom does it rest?", "How good is it?", "What is missing?"):
+        assert asked in first
+    assert re.search(r"AUROC 0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", first)
+    assert "Is a simple model as good?" in first
+    assert "are too few to learn from (110 parameters)" in first
+
+
+def test_too_few_patients_make_a_model_exploratory_everywhere(folder):
+    text = (folder / "report.html").read_text()
+    assert "(exploratory)</title>" in text
+    assert '<p class="banner">Exploratory: ' in text
+    told = json.loads((folder / "performance.json").read_text())
+    assert told["standing"]["exploratory"] is True
+    assert any("Exploratory." in one for one in told["limitations"])
+    assert "Exploratory. " in (folder / "model_card.xml").read_text()
+    assert (
+        "Exploratory. " in (folder / "hti1.md").read_text()
+        or "limitations" in (folder / "hti1.md").read_text()
+    )
+
+
+def test_groups_are_judged_by_ranking_calibration_and_benefit(full, bare):
+    """Net benefit only where thresholds were declared."""
+    told = json.loads((full / "subgroups.json").read_text())
+    judged = [one for one in told["groups"] if not one["suppressed"]]
+    assert judged
+    for one in judged:
+        names = [measure["measure"] for measure in one["measures"]]
+        assert {"auroc", "observed_expected", "calibration_slope"} <= set(names)
+        assert [part["threshold"] for part in one["net_benefit"]] == [0.1, 0.25, 0.4]
+    assert all(not one["net_benefit"] for one in told["groups"] if one["suppressed"])
+    text = (full / "report.html").read_text()
+    for table in ("table-groups", "table-groups-apart", "table-groups-benefit", "table-in-use"):
+        assert f'id="{table}"' in text
+    assert 'id="table-groups-benefit"' not in (bare / "report.html").read_text()
 
 
 def test_what_counts_as_reported_is_there(folder):
     study = read_study(folder / "study.toml") if (folder / "study.toml").exists() else None
+    place = ReportFolder(folder)
     for standard in STANDARDS:
         held = standard(study or Study(), folder)
         assert held.counts["reported"]
         for item in held.items:
             if item.status == "reported":
                 assert item.where
-                assert all(resolve(pointer, folder) for pointer in item.where)
+                assert all(place.resolves(pointer) for pointer in item.where)
         assert (folder / f"{held.name}.md").exists()
         assert (folder / f"{held.name}.html").exists()
 
@@ -244,7 +307,7 @@ def test_what_is_missing_is_shown_as_missing(bare, full):
 
 def test_simulated_patients_are_said_to_be_simulated_first(bare):
     text = (bare / "report.html").read_text()
-    assert 0 < text.index("Simulated patients: ") < text.index("<nav")
+    assert 0 < text.index("Simulated patients: ") < text.index("In short") < text.index("<nav")
 
 
 def test_the_same_training_gives_the_same_report(bare, result, labelled, bundle, tmp_path):
@@ -279,9 +342,123 @@ def test_a_folder_of_something_else_is_never_replaced(result, labelled, bundle, 
     assert (tmp_path / "notes.txt").read_text() == "precious"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_patients_without_sites_and_dates_are_reported_too(result, labelled, bundle, tmp_path):
     checked, many = labelled.checked, len(labelled.cohort)
     nowhere = replace(labelled.cohort, site=np.full(many, "", dtype=object))
     alike = replace(labelled, checked=replace(checked, accepted=nowhere))
     folder = write_report(result, alike, bundle, tmp_path / "r").parent
     assert "no site is known" in json.loads((folder / "sites.json").read_text())["not_applicable"]
+
+
+# --- bad input: said plainly, and the rest still comes out ----------------------------------------
+
+
+def judged_anew(result, y, risk):
+    """The same training, had it given these risks."""
+    unseen = {**result.unseen, OURS: np.broadcast_to(risk, result.unseen[OURS].shape)}
+    return replace(
+        result,
+        y=y,
+        unseen=unseen,
+        performance={name: evaluate(y, one) for name, one in unseen.items()},
+        comparison=compare(y, unseen, OURS),
+    )
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Without the figure of each factor, which takes longest and has tests of its own."""
+    monkeypatch.setattr(report_figures, "effect_plot", lambda *_, **__: "<svg></svg>")
+
+
+def written(result, labelled, bundle, folder):
+    page = write_report(result, labelled, bundle, folder).read_text()
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text(), parse_constant=refuse)
+    assert set(SECTIONS) <= set(Page(page).ids)
+    return " ".join(page.split())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_constant_risks_rank_nobody_and_size_cannot_be_said(result, labelled, bundle, tmp_path):
+    constant = judged_anew(result, result.y, np.full(len(result.y), 0.2))
+    page = written(constant, labelled, bundle, tmp_path / "r")
+    assert "Every patient was given the same risk; the predictions cannot rank anyone." in page
+    assert "cannot be said: it ranks no better than chance" in page
+    assert "(exploratory)</title>" in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_certain_risks_are_named_with_what_they_cost(result, labelled, bundle, tmp_path):
+    risk = result.unseen[OURS][0].copy()
+    risk[np.flatnonzero(result.y == 0)[0]] = 1.0
+    risk[np.flatnonzero(result.y == 1)[0]] = 0.0
+    page = written(judged_anew(result, result.y, risk), labelled, bundle, tmp_path / "r")
+    assert "were given a risk of exactly 0 or 1; 2 of these turned out otherwise" in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_kind_of_patient_at_a_site_is_not_judged_there(result, labelled, bundle, tmp_path):
+    known = labelled.labels.is_known
+    cohort, checked = labelled.cohort, labelled.checked
+    place = np.where(known & (labelled.labels.failed == 0), "calm", "mixed").astype(object)
+    lone = np.flatnonzero(place == "calm")[60:]
+    place[lone] = "mixed"
+    alike = replace(labelled, checked=replace(checked, accepted=replace(cohort, site=place)))
+    page = written(result, alike, bundle, tmp_path / "r")
+    row = page[page.index('<th scope="row">Site: calm</th>') :][:400]
+    assert "Not judged: fewer than 10 patients with the outcome" in row
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_ten_events_are_called_anecdotes_or_too_few(result, labelled, bundle, tmp_path):
+    y = np.zeros_like(result.y)
+    y[np.argsort(-result.unseen[OURS][0], kind="stable")[:20:2]] = 1
+    few = judged_anew(result, y, result.unseen[OURS][0])
+    page = written(few, labelled, bundle, tmp_path / "r")
+    assert f"10 of {len(y)} patients had the outcome" in page
+    assert "(exploratory)</title>" in page
+
+
+def test_unknown_outcomes_are_counted_and_left_out(labelled, bare):
+    told = json.loads((bare / "performance.json").read_text())
+    lost = len(labelled.cohort) - labelled.labels.known
+    assert lost > 0
+    assert any(f"The outcome of {lost:,} of" in one for one in told["limitations"])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_site_and_no_dates_are_said(result, labelled, bundle, tmp_path):
+    many, cohort = len(labelled.cohort), labelled.cohort
+    one = replace(
+        cohort,
+        site=np.full(many, "here", dtype=object),
+        index_date=np.full(many, np.datetime64("NaT"), dtype=cohort.index_date.dtype),
+    )
+    alike = replace(labelled, checked=replace(labelled.checked, accepted=one))
+    page = written(result, alike, bundle, tmp_path / "r")
+    assert "Not applicable. All patients come from one site." in page
+    assert "Not by period: the dates of operation are not known, or all the same." in page
+
+
+# --- what the words say ---------------------------------------------------------------------------
+
+
+def test_a_simple_model_that_is_better_is_called_better(found, result):
+    risks = {**result.unseen, "published evidence": (0.1 + result.y * 0.8)[None]}
+    told = replace(result, comparison=compare(result.y, risks, OURS))
+    words = simple_in_words(replace(found, result=told))
+    assert words.startswith("A simple model is better: published evidence")
+
+
+def test_a_simple_model_that_is_worse_is_not_called_as_good(found, result):
+    risks = {**result.unseen, "published evidence": (0.9 - result.y * 0.8)[None]}
+    told = replace(result, comparison=compare(result.y, risks, OURS))
+    words = simple_in_words(replace(found, result=told))
+    assert words == "No, every simple model is less good: published evidence."
+
+
+def test_the_licence_is_that_of_the_project():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["license"] == LICENCE

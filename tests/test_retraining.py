@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from conftest import TINY
 from spinecast import retraining
-from spinecast.errors import DataRefused, UsageRefused
+from spinecast.errors import DataRefused, ModelRefused, UsageRefused
 from spinecast.explaining.bundle import read_bundle
+from spinecast.explaining.scoring import Scorer
+from spinecast.fitting import rival
 from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
@@ -23,6 +27,8 @@ from spinecast.fitting.recipe import (
     ResamplingRecipe,
     TreeRecipe,
 )
+from spinecast.fitting.rival import NOT_TOLD, OWN_PATIENTS
+from spinecast.fitting.training import IN_USE
 from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import file_fingerprint, write_table
 from spinecast.simulator.synthetic import simulate
@@ -336,3 +342,89 @@ def test_internal_validation_runs_only_when_asked(proof, told, labelled, tmp_pat
         proof=proof,
     )
     assert (len(asked), len(written)) == (proof, 1)
+
+
+# --- the model in use -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def beside(tiny, labelled, told, place):
+    """The same training with the first model as the one in use, reported and recorded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retraining, "train", lambda *_, **__: told.result)
+        return retraining.retrain(
+            labelled,
+            RECIPE,
+            place / "models" / "second",
+            experiment="001-x",
+            home=place / "runs",
+            report=place / "reports" / "second",
+            against=place / "models" / "first",
+        )
+
+
+def test_the_model_in_use_stands_among_the_others(beside, told):
+    result = beside.result
+    assert list(result.performance) == [*told.result.performance, IN_USE]
+    assert {one.model for one in result.comparison.differences} >= {IN_USE}
+    assert result.rival.name == "first"
+    assert result.rival.model_id == told.model_id
+    # It has seen these patients, so it ranks them better than folds that had not.
+    seen, unseen = (result.performance[name]["auroc"].value for name in (IN_USE, "spinecast"))
+    assert seen > unseen
+
+
+def test_its_own_training_patients_are_called_that(beside, place):
+    assert beside.result.rival.is_own_training
+    page = " ".join((place / "reports" / "second" / "report.html").read_text().split())
+    assert OWN_PATIENTS in page
+    told_of = json.loads((place / "reports" / "second" / "performance.json").read_text())
+    assert told_of["model_in_use"]["is_own_training"] is True
+    assert told_of["performance"][IN_USE]["estimates"]
+
+
+def test_other_patients_are_not_called_its_own(tiny, told, place, tmp_path):
+    write_table(followed(tiny, 120).iloc[:100], tmp_path / "later.csv")
+    later = read_labelled(tmp_path / "later.csv", tiny)
+    known = later.labels.is_known
+    y = later.labels.failed[known]
+    fewer = {name: risk[:, : len(y)] for name, risk in told.result.unseen.items()}
+    smaller = dataclasses.replace(told.result, y=y, unseen=fewer)
+    found = rival.beside(smaller, rival.read_rival(place / "models" / "first", "failed"), later)
+    assert not found.rival.is_own_training
+    assert NOT_TOLD in found.rival.remarks
+    risks = found.unseen[IN_USE][0]
+    scorer = Scorer.load(place / "models" / "first")
+    model = scorer.explainer.model
+    expected = expit(model.margin(model.rows(later.cohort.codes[known])))
+    np.testing.assert_allclose(risks, expected, rtol=1e-12)
+
+
+def test_a_model_of_another_outcome_is_refused(place):
+    with pytest.raises(ModelRefused, match=r"predicts 'failed'.*outcome is 'died'"):
+        rival.read_rival(place / "models" / "first", "died")
+
+
+def test_a_run_holds_figures_numbers_and_report_and_can_be_compared(beside, told, place):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{place / 'runs' / 'mlflow.db'}")
+    run, former = (client.get_run(one.run_id) for one in (beside, told))
+    folder = Path(client.download_artifacts(beside.run_id, ""))
+    report = place / "reports" / "second"
+    for path in report.iterdir():
+        assert (folder / "report" / path.name).read_bytes() == path.read_bytes()
+    assert (folder / "performance.json").read_bytes() == (report / "performance.json").read_bytes()
+    assert [*(folder / "report").glob("figure-*.svg")]
+    assert [*(folder / "plots").glob("*.svg")]
+    # Every number of the former run has one of the same name here.
+    assert set(former.data.metrics) <= set(run.data.metrics)
+    assert {f"auroc.{IN_USE.replace(' ', '_')}", "ici"} <= set(run.data.metrics)
+    lead = next(
+        one
+        for one in beside.result.comparison.differences
+        if (one.model, one.measure) == ("published evidence", "log_loss")
+    )
+    assert run.data.metrics["log_loss_lead.published_evidence"] == -lead.lead
+    assert run.data.tags["exploratory"] == "yes"
+    assert run.data.tags["against"] == told.model_id

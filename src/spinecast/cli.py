@@ -254,6 +254,7 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option("--report", type=FILE, help="Folder for the report; else reports/NAME beside runs.")
 @click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
+@click.option("--against", type=FILE, help="The model in use, models/NAME, to be compared.")
 @click.option(
     "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
 )
@@ -270,6 +271,7 @@ def train(
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
     processes: int | None,
+    against: Path | None,
     runs: Path,
     registry_folder: Path | None,
 ) -> None:
@@ -296,12 +298,15 @@ def train(
         study=study,
         proof=proof,
         processes=processes or cores(),
+        against=against,
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),
     )
     click.echo("On patients the fits had not seen, each model on the same folds:")
     for line in console.performances(told.result.performance):
+        click.echo(line)
+    for line in console.standing(told):
         click.echo(line)
     choices = told.result.choices
     click.echo(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spinecast.patients.labelled import LabelledCohort
     from spinecast.patients.outcome import DefinitionCount, Labels
     from spinecast.patients.rejection import Rejected
+    from spinecast.retraining import Retrained
 
 # Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
 SHOWN = 20
@@ -127,6 +128,12 @@ def labelled(found: LabelledCohort) -> Iterable[str]:
     """What became of a cohort file, and how many patients' outcome is known."""
     yield from checked(found.checked)
     yield followed(found.labels, len(found.cohort))
+
+
+def standing(told: Retrained) -> Iterable[str]:
+    """Whether there were enough patients, and what to know of the model in use beside the new."""
+    yield from told.result.rival.remarks if told.result.rival else ()
+    yield told.standing.in_words
 
 
 def unused(patients: Patients) -> Iterable[str]:

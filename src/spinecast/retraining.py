@@ -16,23 +16,30 @@ from spinecast.explaining.bundle import refuse_existing, write_bundle
 from spinecast.files import reason
 from spinecast.fitting.internal import internal_validation
 from spinecast.fitting.recipe import Recipe
+from spinecast.fitting.rival import beside, read_rival
 from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
+from spinecast.measures.sample_size import Standing
 from spinecast.patients.labelled import DataFacts, LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports import report as reports
+from spinecast.reports.report_evidence import standing_of
 from spinecast.reports.study import read_study
 from spinecast.runs import tracking
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """A training, the id of its model, its run and model in MLflow, and its report's page."""
+    """A training, the id of its model, its run and model in MLflow, and its report's page.
+
+    `standing` says whether there were enough patients for more than an exploratory model.
+    """
 
     result: TrainingResult
     model_id: str
     run_id: str
     model_uri: str
+    standing: Standing
     page: Path | None = None
 
 
@@ -47,6 +54,7 @@ def retrain(
     study: Path | None = None,
     proof: bool = False,
     processes: int = 1,
+    against: Path | None = None,
     home: Path = tracking.HOME,
     progress: Progress = silent,
 ) -> Retrained:
@@ -63,12 +71,14 @@ def retrain(
         proof: whether the report holds the internal validation that the recipe asks for, which
             takes long.
         processes: how many share the refits of the proof; the answers are the same.
+        against: the folder of the model in use, to be compared on the same patients.
         home: the folder of MLflow's runs.
         progress: told what is being done and how far it is.
 
     Raises:
         UsageRefused: a folder exists or cannot be written to, or the study cannot be used.
         DataRefused: too few patients to learn from.
+        ModelRefused: the model in use is not whole, or predicts another outcome.
     """
     # What can be refused is refused before the long work, not after it, and nothing is made yet.
     refuse_existing(folder, replace=replace)
@@ -78,6 +88,7 @@ def retrain(
         read_study(study)
     for place in (folder.parent, home, *([report.parent] if report else ())):
         _refuse_unwritable(place)
+    in_use = read_rival(against, labelled.labels.definition) if against else None
     cohort = labelled.cohort
     result = train(
         cohort.registry,
@@ -88,6 +99,8 @@ def retrain(
         outcome=labelled.labels.definition,
         progress=progress,
     )
+    if in_use is not None:
+        result = beside(result, in_use, labelled)
     model_id = write_bundle(
         folder,
         result.model,
@@ -123,7 +136,7 @@ def retrain(
         home=home,
     )
     progress("recording the run", 1, 1)
-    return Retrained(result, model_id, run.run_id, run.model_uri, page)
+    return Retrained(result, model_id, run.run_id, run.model_uri, standing_of(result), page)
 
 
 def _refuse_unwritable(folder: Path) -> None:

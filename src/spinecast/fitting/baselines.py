@@ -101,6 +101,8 @@ BASELINES: Mapping[str, Callable[[Registry, int], Any]] = MappingProxyType(
         "ebm": explainable_boosting,
     }
 )
+SIMPLE = ("published evidence", "ridge")
+"""Baselines a person could work out with a pocket calculator; who equals us is preferred to us."""
 
 
 class PublishedScore(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

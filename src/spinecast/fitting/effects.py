@@ -100,6 +100,10 @@ class Importance:
         value: Mean absolute contribution to the log-odds against the reference patient.
         low: Lower end of the middle `model.level` of the refits; likewise `high`.
         in_top: Share of the refits in which it is among the foremost factors (ten unless told).
+        rank_low: Lower end of the middle `model.level` of its ranks over the refits; likewise
+            `rank_high`.
+        same_sign: Share of the refits in which its mean contribution points the way the model's
+            does; NaN also where the model's is 0.
     """
 
     factor: str
@@ -109,6 +113,9 @@ class Importance:
     low: float
     high: float
     in_top: float
+    rank_low: float = math.nan
+    rank_high: float = math.nan
+    same_sign: float = math.nan
 
 
 def effects(model: Model) -> tuple[FactorEffect, ...]:
@@ -130,11 +137,13 @@ def importance(
         One for each factor, the foremost first, ties in the registry's order; all NaN without
         patients.
     """
-    totals = sum(_sizes(model, piece) for piece in _pieces(codes))
     factors = model.registry.factors
-    means = np.asarray(totals / len(codes)) if len(codes) else np.full((1, len(factors)), math.nan)
-    own, drawn = means[0], means[1:]
-    foremost = _ranks(drawn) <= top
+    totals = np.zeros((2, 1 + len(model.refits), len(factors)))
+    for piece in _pieces(codes):
+        totals += _sizes(model, piece)
+    sizes, signed = totals / len(codes) if len(codes) else np.full_like(totals, math.nan)
+    own, drawn = sizes[0], sizes[1:] if len(codes) else sizes[:0]
+    placed = _ranks(drawn)
     ranks = _ranks(own[None])[0]
     return tuple(
         Importance(
@@ -144,9 +153,31 @@ def importance(
             value=float(own[f]),
             low=(limits := percentile_interval(drawn[:, f], model.level))[0],
             high=limits[1],
-            in_top=float(foremost[:, f].mean()) if len(drawn) else math.nan,
+            in_top=float((placed[:, f] <= top).mean()) if len(drawn) else math.nan,
+            rank_low=(places := _middle(placed[:, f], model.level))[0],
+            rank_high=places[1],
+            same_sign=_same_sign(signed[0, f], signed[1:, f]),
         )
         for f in np.argsort(ranks)
+    )
+
+
+def _middle(ranks: npt.NDArray[np.intp], level: float) -> tuple[float, float]:
+    """Between which ranks the middle share of the refits lies; whole ranks, as no other exist."""
+    if not len(ranks):
+        return math.nan, math.nan
+    tails = (1 - level) / 2
+    return (
+        float(np.quantile(ranks, tails, method="lower")),
+        float(np.quantile(ranks, 1 - tails, method="higher")),
+    )
+
+
+def _same_sign(own: float, drawn: Vector) -> float:
+    if not len(drawn) or not abs(own) > 10.0**-DIGITS:
+        return math.nan
+    return float(
+        (np.where(np.abs(drawn) > 10.0**-DIGITS, np.sign(drawn), 0) == np.sign(own)).mean()
     )
 
 
@@ -212,17 +243,20 @@ def _pieces(codes: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]
         yield codes[start : start + PIECE]
 
 
-def _sizes(model: Model, codes: npt.NDArray[np.float64]) -> Matrix:
-    """Sums of the contributions' sizes over patients: the model's, then the refits', by factor."""
+def _sizes(model: Model, codes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums over patients of contributions, (2, 1 + refits, factors): their sizes, then as they are.
+
+    The model's own stand first among the refits'.
+    """
     rows = model.rows(codes)
     trees = model.trees.contributions(rows.codes)
     beta = np.vstack([model.beta, model.refits.beta])
     shares = np.concatenate([[1.0], model.refits.tree_share])
-    sizes = [
-        np.abs(rows.columns[:, part] @ beta[:, part].T + np.outer(trees[:, f], shares)).sum(axis=0)
-        for f, part in enumerate(model.encoding.slices)
-    ]
-    return np.stack(sizes, axis=1)
+    sums = []
+    for f, part in enumerate(model.encoding.slices):
+        added = rows.columns[:, part] @ beta[:, part].T + np.outer(trees[:, f], shares)
+        sums.append((np.abs(added).sum(axis=0), added.sum(axis=0)))
+    return np.array(sums).transpose(1, 2, 0)
 
 
 def _ranks(sizes: Matrix) -> npt.NDArray[np.intp]:

@@ -32,6 +32,7 @@ from spinecast.progress import Progress, silent
 FloatArray = npt.NDArray[np.float64]
 
 OURS = "spinecast"
+IN_USE = "model in use"
 # Fewer events (or non-events) cannot be split into folds that each hold some.
 FEWEST_EVENTS = 10
 # Largest difference tolerated between our folded trees and shap's own answer (32-bit arithmetic).
@@ -40,11 +41,29 @@ AGREEMENT = 1e-5
 PROOF_ROWS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A model in use, held against the same patients; its risks stand among the others as `IN_USE`.
+
+    Attributes:
+        name: Of its folder.
+        model_id: In its manifest.
+        is_own_training: Whether these very patients are those it was trained on.
+        remarks: What has to be known beside its figures.
+    """
+
+    name: str
+    model_id: str
+    is_own_training: bool
+    remarks: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """A fitted model, what it was made from, and how it and its baselines did on unseen patients.
 
-    `unseen` holds each method's cross-validated risks, (repeats, n).
+    `unseen` holds each method's cross-validated risks, (repeats, n); of a model in use, `rival`, it
+    holds the risks as that model gives them, (1, n).
     """
 
     model: Model
@@ -57,6 +76,7 @@ class TrainingResult:
     comparison: Comparison
     unseen: Mapping[str, FloatArray]
     y: FloatArray
+    rival: Rival | None = None
 
 
 def train(

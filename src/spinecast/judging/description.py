@@ -75,6 +75,7 @@ class Description:
         dates: First and last operation and last follow-up, by month; None when not known.
         outcome: What counted, and how often it occurred.
         predictors: How many, of what kind, and whether all are known before the decision.
+        sites: How many the file names.
         in_words: The whole in a few sentences.
     """
 
@@ -86,6 +87,7 @@ class Description:
     dates: Mapping[str, str | None]
     outcome: OutcomeDescription
     predictors: Mapping[str, Any]
+    sites: Mapping[str, Any]
     in_words: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ def describe(found: LabelledCohort) -> Description:
         dates=dates,
         outcome=outcome,
         predictors=_predictors(registry),
+        sites=_sites(cohort),
         in_words=" ".join(_in_words(cohort, rows, dates, outcome)),
     )
 
@@ -165,6 +168,12 @@ def _followup(cohort: Cohort, is_known: npt.NDArray[np.bool_]) -> FollowUp | Non
     low, median, high = (float(q) for q in np.quantile(months, (0.25, 0.5, 0.75)))
     told = f"median {median:.1f} months after the operation (quartiles {low:.1f} and {high:.1f})"
     return FollowUp(len(months), low, median, high, told)
+
+
+def _sites(cohort: Cohort) -> dict[str, Any]:
+    number = len({str(site) for site in cohort.site if site})
+    told = {0: "The file names no site", 1: "All patients come from one site"}
+    return {"number": number, "in_words": f"{told.get(number, f'The file names {number} sites')}."}
 
 
 def _predictors(registry: Registry) -> dict[str, Any]:

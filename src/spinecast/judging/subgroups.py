@@ -7,7 +7,7 @@ not even its size is told, nor anything from which that could be worked out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from spinecast.disclosure import FEWEST, may_be_shown
 from spinecast.measures.closed_form import Contrast, Measured, contrast, measured
+from spinecast.measures.decisions import Decision, decision_curve
 from spinecast.measures.evaluation import plain
 from spinecast.measures.logistic import Vector
 from spinecast.patients.cohort import Cohort
@@ -24,15 +25,18 @@ from spinecast.patients.grouping import NOT_KNOWN, PERIOD, SITE, Grouping, group
 FEWEST_OF_A_KIND = 10
 """Patients with, and without, the outcome below whom a group is not judged; a convention."""
 LEVEL = 0.95
+RESAMPLES = 200
+"""Behind the intervals of net benefit in a group; the other intervals are by formula."""
+Members = npt.NDArray[np.bool_]
 METHOD = (
     "Each group is judged alone and held against all patients outside it. Intervals ({level:.0%}): "
     "AUROC by DeLong; observed / expected on the log scale, both counts varying; calibration "
     "intercept (slope held at 1) and slope by maximum likelihood; log-loss by the standard error "
-    "of the mean. Groups share no patients with the rest, so variances add up. They are not "
-    "corrected for the number of comparisons. Groups with fewer than {fewest} patients with, or "
-    "without, the outcome are not judged; counts of 1 to {most} patients are kept back, and with "
-    "them whatever would give them away. Numbers are cut at the tertiles of these patients, in "
-    "whole units."
+    "of the mean; net benefit, at the declared thresholds alone, by the bootstrap. Groups share no "
+    "patients with the rest, so variances add up. They are not corrected for the number of "
+    "comparisons. Groups with fewer than {fewest} patients with, or without, the outcome are not "
+    "judged; counts of 1 to {most} patients are kept back, and with them whatever would give them "
+    "away. Numbers are cut at the tertiles of these patients, in whole units."
 )
 
 
@@ -63,6 +67,8 @@ class Group:
         suppressed: Why the group is not judged; "" when it is.
         measures: AUROC, observed / expected, calibration intercept and slope, log-loss; none
             when suppressed.
+        decisions: What acting on the risks would bring at each declared threshold; none when
+            suppressed, or where none is declared.
     """
 
     by: str
@@ -72,6 +78,12 @@ class Group:
     events: int | None
     suppressed: str
     measures: tuple[GroupMeasure, ...]
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def named(self) -> str:
+        """The group with what makes it, for people."""
+        return self.label if self.by == "overall" else f"{self.label}: {self.group}"
 
     def __getitem__(self, measure: str) -> GroupMeasure:
         """The named measure."""
@@ -87,7 +99,12 @@ class Group:
             }
             for told in self.measures
         ]
-        tail = {"events": self.events, "suppressed": self.suppressed, "measures": rows}
+        tail = {
+            "events": self.events,
+            "suppressed": self.suppressed,
+            "measures": rows,
+            "net_benefit": [asdict(one) for one in self.decisions],
+        }
         return {**head, **{key: plain(value) for key, value in tail.items()}}
 
 
@@ -127,7 +144,12 @@ class Subgroups:
 
 
 def subgroups(
-    cohort: Cohort, y: npt.ArrayLike, risk: npt.ArrayLike, *, level: float = LEVEL
+    cohort: Cohort,
+    y: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    *,
+    thresholds: Sequence[float] = (),
+    level: float = LEVEL,
 ) -> Subgroups:
     """Judge predictions overall, by site, by period and by each factor the registry names.
 
@@ -135,6 +157,7 @@ def subgroups(
         cohort: The patients.
         y: Shape (patients,), 1 had the outcome, 0 had not, NaN unknown (left out).
         risk: Shape (patients,), predicted probability, NaN where none (left out).
+        thresholds: Declared beforehand; net benefit is worked out at these and no others.
         level: Confidence level, between 0 and 1.
 
     Raises:
@@ -148,9 +171,10 @@ def subgroups(
     known = ~(np.isnan(outcome) | np.isnan(risks))
     cohort, outcome, risks = cohort.take(known), outcome[known], risks[known]
     ways = groupings(cohort, outcome)
-    groups = [group for way in ways for group in _judged(way, outcome, risks, level)]
+    judged = _Judged(outcome, risks, tuple(thresholds), level)
+    groups = [group for way in ways for group in judged.groups(way)]
     return Subgroups(
-        overall=_overall(outcome, risks, level),
+        overall=judged.overall(),
         groups=tuple(groups),
         level=level,
         method=METHOD.format(level=level, fewest=FEWEST_OF_A_KIND, most=FEWEST - 1),
@@ -158,54 +182,74 @@ def subgroups(
     )
 
 
-def _overall(outcome: Vector, risks: Vector, level: float) -> Group:
-    counts = np.array([[(outcome == kind).sum() for kind in (1, 0)]])
-    reason = _too_small(int(counts[0, 0]), int(counts[0, 1]))
-    measures = () if reason else measured(outcome, risks, level=level)
-    shown = may_be_shown(counts)[0]
-    return Group(
-        "overall",
-        "All patients",
-        "all patients",
-        len(outcome) if shown[2] else None,
-        int(counts[0, 0]) if shown[0] else None,
-        reason,
-        tuple(GroupMeasure(one, None) for one in measures),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Outcomes and risks of all patients, and how to judge a part of them."""
 
+    outcome: Vector
+    risks: Vector
+    thresholds: tuple[float, ...]
+    level: float
 
-def _judged(way: Grouping, outcome: Vector, risks: Vector, level: float) -> Iterator[Group]:
-    members = [way.members(name) for name in way.names]
-    counts = np.array([[(outcome[m] == kind).sum() for kind in (1, 0)] for m in members])
-    whole = counts.sum(axis=0)
-    told = may_be_shown(counts, unknown_last=way.names[-1] == NOT_KNOWN)
-    for name, inside, (events, others), shown in zip(
-        way.names, members, counts.tolist(), told, strict=True
-    ):
-        reason = _too_small(events, others)
-        alone = _too_small(int(whole[0]) - events, int(whole[1]) - others)
-        yield Group(
-            way.by,
-            way.label,
-            name,
-            events + others if shown[2] else None,
-            events if shown[0] else None,
+    def overall(self) -> Group:
+        """All patients as one group."""
+        counts = np.array([[(self.outcome == kind).sum() for kind in (1, 0)]])
+        reason = _too_small(int(counts[0, 0]), int(counts[0, 1]))
+        measures = () if reason else measured(self.outcome, self.risks, level=self.level)
+        shown = may_be_shown(counts)[0]
+        return Group(
+            "overall",
+            "All patients",
+            "all patients",
+            len(self.outcome) if shown[2] else None,
+            int(counts[0, 0]) if shown[0] else None,
             reason,
-            () if reason else tuple(_against(inside, outcome, risks, level, alone=bool(alone))),
+            tuple(GroupMeasure(one, None) for one in measures),
+            () if reason else self.decisions(np.ones(len(self.outcome), dtype=np.bool_)),
         )
 
+    def groups(self, way: Grouping) -> Iterator[Group]:
+        """Each group of one way of grouping."""
+        outcome = self.outcome
+        members = [way.members(name) for name in way.names]
+        counts = np.array([[(outcome[m] == kind).sum() for kind in (1, 0)] for m in members])
+        whole = counts.sum(axis=0)
+        told = may_be_shown(counts, unknown_last=way.names[-1] == NOT_KNOWN)
+        for name, inside, (events, others), shown in zip(
+            way.names, members, counts.tolist(), told, strict=True
+        ):
+            reason = _too_small(events, others)
+            alone = _too_small(int(whole[0]) - events, int(whole[1]) - others)
+            yield Group(
+                way.by,
+                way.label,
+                name,
+                events + others if shown[2] else None,
+                events if shown[0] else None,
+                reason,
+                () if reason else tuple(self.against(inside, alone=bool(alone))),
+                () if reason else self.decisions(inside),
+            )
 
-def _against(
-    inside: npt.NDArray[np.bool_], outcome: Vector, risks: Vector, level: float, *, alone: bool
-) -> Iterator[GroupMeasure]:
-    """Every measure of the patients inside, beside that of the patients outside."""
-    ours = measured(outcome[inside], risks[inside], level=level)
-    if alone:
-        yield from (GroupMeasure(one, None) for one in ours)
-        return
-    rest = measured(outcome[~inside], risks[~inside], level=level)
-    for one, other in zip(ours, rest, strict=True):
-        yield GroupMeasure(one, contrast(one, other, level=level))
+    def against(self, inside: Members, *, alone: bool) -> Iterator[GroupMeasure]:
+        """Every measure of the patients inside, beside that of the patients outside."""
+        ours = measured(self.outcome[inside], self.risks[inside], level=self.level)
+        if alone:
+            yield from (GroupMeasure(one, None) for one in ours)
+            return
+        rest = measured(self.outcome[~inside], self.risks[~inside], level=self.level)
+        for one, other in zip(ours, rest, strict=True):
+            yield GroupMeasure(one, contrast(one, other, level=self.level))
+
+    def decisions(self, inside: Members) -> tuple[Decision, ...]:
+        """What acting on the risks of the patients inside would bring, with bootstrap intervals."""
+        if not self.thresholds:
+            return ()
+        outcome, risks = self.outcome[inside], self.risks[inside]
+        curve = decision_curve(
+            outcome, risks, self.thresholds, resamples=RESAMPLES, level=self.level
+        )
+        return curve.decisions
 
 
 def _too_small(events: int, others: int) -> str:
@@ -241,8 +285,8 @@ def _in_words(told: Subgroups) -> Iterator[str]:
     if pairs:
         apart = [(group, one, found) for group, one, found in pairs if found.is_established]
         yield (
-            f"Of {len(pairs)} comparisons with the rest, {len(apart)} have an interval without "
-            f"'no difference'; chance alone would give about {(1 - told.level) * len(pairs):.0f}."
+            f"In {len(apart)} of {len(pairs)} comparisons a group differs from the rest; chance "
+            f"alone would give about {(1 - told.level) * len(pairs):.0f}."
         )
         for group, one, found in apart:
             yield (

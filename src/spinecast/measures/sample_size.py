@@ -114,6 +114,51 @@ class SampleSize:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a model is more than exploratory, by the patients there are.
+
+    Attributes:
+        is_exploratory: Too few patients to learn from or to judge on, or nobody can say.
+        reasons: In words, one for each question; what is enough is said, too.
+    """
+
+    is_exploratory: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        """The verdict and its reasons."""
+        verdict = "Exploratory." if self.is_exploratory else "Large enough by Riley's criteria."
+        return " ".join([verdict, *self.reasons])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "exploratory": self.is_exploratory,
+            "reasons": list(self.reasons),
+            "in_words": self.in_words,
+        }
+
+
+def standing(*sizes: SampleSize | None) -> Standing:
+    """What the sample sizes of a study make of its model; None is one nobody could work out."""
+    told = tuple(_reason(size) for size in sizes if size is not None)
+    if not all(sizes):
+        told = (*told, "How many would be needed cannot be said: it ranks no better than chance.")
+    enough = all(size is not None and size.verdict == "enough" for size in sizes)
+    return Standing(not enough, told)
+
+
+def _reason(size: SampleSize) -> str:
+    purpose = {"development": "learn from", "validation": "judge on"}[size.purpose]
+    verdict = {"enough": "are enough", "too few": "are too few"}.get(size.verdict, "are not judged")
+    if "parameters" in size.assumed:
+        purpose += f" ({size.assumed['parameters']:,.0f} parameters)"
+    patients = "They" if size.patients is None else f"{size.patients:,} patients"
+    return f"{patients} {verdict} to {purpose}: {size.needed:,} are needed."
+
+
 def for_development(
     *,
     parameters: int,

@@ -37,6 +37,8 @@ _ID = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 _VOID = frozenset(
     "area base br col embed hr img input link meta source track wbr".split()  # noqa: SIM905
 )
+# A drawing says something as a whole; reading what it is made of takes seconds.
+_DRAWN = re.compile(r"(<svg\b[^>]*>).*?(?=</svg>)", re.DOTALL)
 # Elements that say something without text.
 _TELLING = frozenset(("img", "svg"))
 # Elements whose text says nothing; a heading only announces.
@@ -139,7 +141,7 @@ class ReportFolder:
     def _ids(self, file: str) -> dict[str, str]:
         if file not in self._kept:
             reader = _Elements()
-            reader.feed(self._text(file))
+            reader.feed(_DRAWN.sub(r"\1", self._text(file)))
             reader.close()
             self._kept[file] = reader.said
         return dict(self._kept[file])

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spinecast.errors import Problem, UsageRefused
 from spinecast.files import tidy, whole_folder, write_text
@@ -24,13 +24,19 @@ from spinecast.fitting.training import TrainingResult
 from spinecast.patients.labelled import LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports.card_xml import as_xml
-from spinecast.reports.checklist_pages import as_html, as_markdown, summary
+from spinecast.reports.checklist_pages import address, anchor, as_html, as_markdown, summary
 from spinecast.reports.checklists import Checklist, hti1, model_card, probast, tripod
+from spinecast.reports.report_evidence import Evidence, gather
 from spinecast.reports.report_figures import Drawn, figures
-from spinecast.reports.report_methods import methods
-from spinecast.reports.report_numbers import NOT_RUN, Evidence, documents, gather
-from spinecast.reports.report_parts import Section
-from spinecast.reports.report_results import results
+from spinecast.reports.report_groups import groups
+from spinecast.reports.report_methods import asked, made
+from spinecast.reports.report_numbers import documents
+from spinecast.reports.report_parts import Chapter, Section, trail
+from spinecast.reports.report_performance import performance
+from spinecast.reports.report_reasons import reasons
+from spinecast.reports.report_results import patients
+from spinecast.reports.report_validation import elsewhere, validation
+from spinecast.reports.report_verdict import banners, verdict
 from spinecast.reports.study import FILE as STUDY
 from spinecast.reports.study import Study, read_study
 
@@ -74,10 +80,7 @@ def write_report(
     progress(STAGE, 0, steps)
     found = gather(result, labelled, written, internal)
     drawn = figures(found)
-    parts = tuple(
-        replace(part, figures=tuple(one for one in drawn if one.section == part.id))
-        for part in (*methods(found), *results(found))
-    )
+    parts = _chapters(found, drawn)
     progress(STAGE, 1, steps)
     with whole_folder(folder) as scratch:
         for name, document in documents(found).items():
@@ -115,21 +118,48 @@ def refuse_foreign(folder: Path) -> None:
         raise UsageRefused("The report was not written", [problem])
 
 
-def _page(found: Evidence, parts: Sequence[Section], held: Sequence[Checklist]) -> str:
+def _chapters(found: Evidence, drawn: Sequence[Drawn]) -> tuple[Chapter, ...]:
+    """The page from how good, where and for whom to how it was made."""
+
+    def shown(sections: Iterable[Section]) -> tuple[Section, ...]:
+        return tuple(
+            replace(part, figures=tuple(one for one in drawn if one.section == part.id))
+            for part in sections
+        )
+
+    return (
+        Chapter("how-good", "How good", shown((*performance(found), *validation(found)))),
+        Chapter("where", "Where and for whom", shown((*elsewhere(found), groups(found)))),
+        Chapter("reasons", "What it says, and how surely", shown(reasons(found))),
+        Chapter("patients", "The patients", shown((*patients(found), *asked(found)))),
+        Chapter("made", "How it was made", shown(made(found))),
+    )
+
+
+def _page(found: Evidence, parts: Sequence[Chapter], held: Sequence[Checklist]) -> str:
+    counts = [
+        f"{one.title} {one.counts['reported']} of {len(one.items)} items reported" for one in held
+    ]
     return (
         _templates()
         .get_template("report.html")
         .render(
-            title=found.study.report.title or "Report of a training",
+            title=_title(found),
             data_name=found.labelled.name,
-            is_simulated=found.is_simulated,
-            outcome=found.described.outcome.in_words,
-            untold=found.study.blanks(),
-            not_run="" if found.internal else NOT_RUN,
-            sections=parts,
-            checklists=[(one.title, summary(one), Markup(as_html(one))) for one in held],  # noqa: S704
+            banners=tuple(banners(found)),
+            answers=tuple(verdict(found, counts)),
+            chapters=parts,
+            checklists=[
+                (anchor(one), one.title, summary(one), Markup(as_html(one)))  # noqa: S704
+                for one in held
+            ],
         )
     )
+
+
+def _title(found: Evidence) -> str:
+    title = found.study.report.title or "Report of a training"
+    return f"{title} (exploratory)" if found.standing.is_exploratory else title
 
 
 def _alone(checklist: Checklist) -> str:
@@ -157,6 +187,16 @@ def _inline(drawn: Drawn) -> Markup:
     return Markup(named)  # noqa: S704 - drawn by us, its words escaped
 
 
+def _limits(cell: str) -> Markup:
+    """A cell in which a line may break before the limits of a number, and nowhere in them."""
+    return Markup(re.sub(r" (\([^)]*\))", r" <span>\1</span>", str(escape(cell))))  # noqa: S704
+
+
+def _words(text: str) -> Markup:
+    """Text in which what stands between backticks is to be typed."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(
@@ -167,5 +207,11 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["inline"] = _inline
+    environment.filters |= {
+        "address": address,
+        "inline": _inline,
+        "limits": _limits,
+        "trail": trail,
+        "words": _words,
+    }
     return environment

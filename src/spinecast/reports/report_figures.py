@@ -15,10 +15,10 @@ from spinecast.drawing.plots import calibration_plot, comparison_plot
 from spinecast.fitting.elsewhere import OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.measures.pooling import Pooled
-from spinecast.reports.report_numbers import FIRST_REPEAT, Evidence
+from spinecast.reports.report_evidence import Evidence
+from spinecast.reports.report_numbers import FIRST_REPEAT
 
-FOREMOST = 6
-"""Factors whose effects are drawn."""
+FOLDS = "Risks from cross-validation, each patient predicted unseen. "
 BOOTSTRAP = "95% intervals by the bootstrap over patients."
 
 
@@ -32,7 +32,7 @@ class Drawn:
         svg: The figure.
         caption: What it shows.
         method: How it was made.
-        source: The file of the report that holds its numbers.
+        source: A pointer to the file of the report, and the place in it, that hold its numbers.
     """
 
     name: str
@@ -54,22 +54,21 @@ def _remark(found: Evidence) -> str:
 
 def _performance(found: Evidence) -> Iterator[Drawn]:
     result, remark = found.result, _remark(found)
-    folds = "Risks from cross-validation, each patient predicted unseen. "
     yield Drawn(
         "figure-calibration",
         "calibration",
         calibration_plot(result.performance[OURS], remark=remark),
         "Observed against predicted risk.",
-        folds + "Groups of equal size and a smooth curve; " + BOOTSTRAP,
-        "performance.json",
+        FOLDS + "Groups of equal size and a smooth curve; " + BOOTSTRAP,
+        "performance.json#/performance/spinecast/curve",
     )
     yield Drawn(
         "figure-comparison",
-        "performance",
+        "comparison",
         comparison_plot(result.performance, remark=remark),
         "The model beside its baselines.",
         "All methods on the same folds. " + BOOTSTRAP,
-        "performance.json",
+        "performance.json#/performance",
     )
     yield Drawn(
         "figure-risks",
@@ -77,17 +76,17 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
         risk_plot(result.y, found.risk, remark=remark),
         "Predicted risks of patients with and without the outcome.",
         FIRST_REPEAT,
-        "performance.json",
+        "performance.json#/performance/spinecast/curve/histogram",
     )
     judged = found.judged
     if judged.decisions is not None and judged.thresholds is not None:
         yield Drawn(
             "figure-decision",
-            "performance",
+            "decisions",
             decision_plot(judged.decisions, action=judged.thresholds.action, remark=remark),
             "Net benefit over the declared thresholds.",
             FIRST_REPEAT + " Pointwise 95% intervals by the bootstrap.",
-            "decision_curve.json",
+            "decision_curve.json#/net_benefit",
         )
 
 
@@ -101,7 +100,7 @@ def _groups(found: Evidence) -> Iterator[Drawn]:
         "figure-subgroups",
         "subgroups",
         forest_plot(
-            [f"{group.label}: {group.group}" for group in rows],
+            [group.named for group in rows],
             [one.value for one in told],
             [one.low for one in told],
             [one.high for one in told],
@@ -111,12 +110,11 @@ def _groups(found: Evidence) -> Iterator[Drawn]:
         ),
         "AUROC in each group that is large enough to be judged.",
         FIRST_REPEAT + " Intervals by DeLong.",
-        "subgroups.json",
+        "subgroups.json#/groups",
     )
 
 
 def _model(found: Evidence) -> Iterator[Drawn]:
-    foremost = found.importance[:FOREMOST]
     level = f"the middle {found.result.model.level:.0%} of {len(found.result.model.refits)} refits"
     yield Drawn(
         "figure-importance",
@@ -133,17 +131,50 @@ def _model(found: Evidence) -> Iterator[Drawn]:
         ),
         "How much each factor moves the risks of these patients.",
         f"Contributions against the reference patient; lines are {level}.",
-        "effects.json",
+        "effects.json#/importance",
     )
     by_name = {one.factor: one for one in found.effects}
-    for one in foremost:
+    places = {one.factor: place for place, one in enumerate(found.effects)}
+    for one in found.importance:
         yield Drawn(
             f"figure-effect-{one.rank}",
-            "model",
+            "effects",
             effect_plot(by_name[one.factor], remark=_remark(found)),
             f"{one.label}: odds ratios of its values.",
-            f"The model's, with {level}, beside the literature's.",
-            "effects.json",
+            f"The model's, with {level}, beside the literature's with its plausible range.",
+            f"effects.json#/effects/{places[one.factor]}",
+        )
+    yield from _agreement(found)
+
+
+def _agreement(found: Evidence) -> Iterator[Drawn]:
+    """Each factor's effect in the cohort alone, as a multiple of what is published."""
+    factors = found.result.model.registry.factors
+    told = [
+        (factor.label, one.multiple, one.low, one.high)
+        for factor, one in zip(factors, found.result.facts.agreement, strict=True)
+        if one.multiple is not None and one.low is not None and one.high is not None
+    ]
+    if told:
+        labels, values, lows, highs = zip(*told, strict=True)
+        yield Drawn(
+            "figure-agreement",
+            "agreement",
+            forest_plot(
+                labels,
+                values,
+                lows,
+                highs,
+                ideal=1.0,
+                measure="Multiple of the published effect; dashed: as published, 0: no effect",
+                title="The cohort alone beside the literature",
+                remark=_remark(found),
+                digits=1,
+            ),
+            "What these patients alone say of each published effect.",
+            "Logistic regression without the literature; 95% intervals. An interval wholly below "
+            "0 contradicts the literature, one wholly above agrees.",
+            "effects.json#/agreement",
         )
 
 
@@ -151,13 +182,13 @@ def _internal(found: Evidence) -> Iterator[Drawn]:
     internal, remark = found.internal, _remark(found)
     if internal is None:
         return
-    source = "internal_validation.json"
+    source = "internal_validation.json#"
     if internal.learning and internal.learning.sizes:
         sizes = internal.learning.sizes
         told = [next(m for m in size.measures if m.measure == "auroc") for size in sizes]
         yield Drawn(
             "figure-learning",
-            "internal-validation",
+            "learning",
             learning_plot(
                 [size.patients for size in sizes],
                 [one.mean for one in told],
@@ -170,18 +201,18 @@ def _internal(found: Evidence) -> Iterator[Drawn]:
             ),
             "How good the method is when it learns from fewer patients.",
             f"{internal.learning.repeats} repeats at each size; judged on patients left out.",
-            source,
+            source + "/learning/sizes",
         )
     if internal.optimism and internal.optimism.instability:
         steady = internal.optimism.instability
         yield Drawn(
             "figure-stability",
-            "internal-validation",
+            "stability",
             instability_plot(steady.risk, steady.low, steady.high, remark=remark),
             "How far a patient's risk would differ had other patients been learned from.",
             f"{internal.optimism.used} bootstrap refits of the whole method; the file holds the "
             "mean error and no single patient.",
-            source,
+            source + "/optimism/instability/mean_error",
         )
     if internal.sites and internal.sites.sites:
         yield _sites(internal.sites, remark)
@@ -205,7 +236,7 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
         ),
         "Each site predicted by a model that learned at all the others.",
         "Random effects on the log-odds scale; " + BOOTSTRAP,
-        "sites.json",
+        "sites.json#/sites",
     )
 
 

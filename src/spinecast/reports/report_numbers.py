@@ -1,33 +1,35 @@
 """The numbers behind a report: one JSON document for each question that the checklists put.
 
-Whatever was not done stays null and is said in words beside it; nothing is filled in. Subgroups
-and decision curves rest on one risk for each patient, from the first repeat of the
-cross-validation: an average of repeats would be a better model than the one that is reported.
+Whatever was not done stays null and is said in words beside it; nothing is filled in.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import scipy
+import sklearn
+import xgboost
 
-from spinecast.fitting.effects import FactorEffect, Importance, effects, importance
-from spinecast.fitting.internal import InternalValidation
-from spinecast.fitting.training import OURS, TrainingResult
-from spinecast.judging.description import Description, describe
-from spinecast.judging.judgement import Judgement, Thresholds, judge
-from spinecast.judging.subgroups import Subgroups, subgroups
+from spinecast import __version__
+from spinecast.fitting.baselines import SIMPLE
+from spinecast.fitting.training import OURS
 from spinecast.measures.evaluation import plain
-from spinecast.measures.logistic import Vector
-from spinecast.measures.sample_size import SampleSize, for_development
-from spinecast.measures.spread import Spread
-from spinecast.measures.validation_size import for_validation
-from spinecast.patients.labelled import LabelledCohort
-from spinecast.reports.study import Study
+from spinecast.measures.metrics import MEASURES
+from spinecast.measures.sample_size import SampleSize
+from spinecast.reports.report_evidence import Evidence, declared
 
+PACKAGES = (np, scipy, sklearn, xgboost)
+LICENCE = "Apache-2.0"
+NOT_DECLARED = (
+    "Whether acting on the risks does good was not asked: no thresholds and no action are declared "
+    "in study.toml."
+)
 NOT_RUN = (
     "Not run: optimism, other sites, a later period and the learning curve take long, and are "
     "computed with --proof only."
@@ -51,89 +53,20 @@ SHIFT = (
     "Not applicable: the model was developed and judged on the same patients, by resampling; there "
     "are no others to differ from them."
 )
+SELECTION = (
+    "All {factors} factors of the registry enter the model; none was chosen, or left out, by "
+    "looking at these patients."
+)
+PAIRED = (
+    "Paired differences on the same patients and the same folds; {level:.0%} intervals by the "
+    "bootstrap over patients, the fits taken as they are. Judged by log-loss, which rewards honest "
+    "risks."
+)
 FIRST_REPEAT = "Each patient's risk is that of the first repeat of the cross-validation."
 SITES = (
     "Each site is predicted by a model that learned at all the others; measures are pooled over "
     "sites by random effects (REML, Hartung-Knapp), with a prediction interval for another site."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """Everything that a report shows, computed once."""
-
-    result: TrainingResult
-    labelled: LabelledCohort
-    study: Study
-    internal: InternalValidation | None
-    described: Description
-    risk: Vector
-    judged: Judgement
-    groups: Subgroups
-    development: SampleSize | None
-    validation: SampleSize | None
-    effects: tuple[FactorEffect, ...]
-    importance: tuple[Importance, ...]
-
-    @property
-    def is_simulated(self) -> bool:
-        """Whether the patients are none."""
-        return self.result.facts.trained_on == "simulated"
-
-
-def gather(
-    result: TrainingResult,
-    labelled: LabelledCohort,
-    study: Study,
-    internal: InternalValidation | None,
-) -> Evidence:
-    """Compute what the report needs beyond the training itself."""
-    known = labelled.cohort.take(labelled.labels.is_known)
-    risk, y = result.unseen[OURS][0], result.y
-    development, validation = _sizes(result, study, risk)
-    return Evidence(
-        result=result,
-        labelled=labelled,
-        study=study,
-        internal=internal,
-        described=describe(labelled),
-        risk=risk,
-        judged=judge(y, risk, thresholds=declared(study), seed=result.recipe.seed),
-        groups=subgroups(known, y, risk),
-        development=development,
-        validation=validation,
-        effects=effects(result.model),
-        importance=importance(result.model, known.codes),
-    )
-
-
-def declared(study: Study) -> Thresholds | None:
-    """The thresholds of a study that names an action for them."""
-    if study.use.thresholds is None or not study.use.clinical_action:
-        return None
-    return Thresholds(*study.use.thresholds, study.use.clinical_action)
-
-
-def _sizes(
-    result: TrainingResult, study: Study, risk: Vector
-) -> tuple[SampleSize | None, SampleSize | None]:
-    """Patients needed to learn from and to judge on; None where ranking is by chance."""
-    auroc, prevalence = result.performance[OURS]["auroc"].value, float(result.y.mean())
-    if not 0.5 < auroc < 1:
-        return None, None
-    inside = np.clip(risk, 1e-9, 1 - 1e-9)
-    columns, patients = len(result.model.encoding), len(result.y)
-    threshold = study.use.thresholds[0] if study.use.thresholds else None
-    return (
-        for_development(parameters=columns, prevalence=prevalence, auroc=auroc, patients=patients),
-        for_validation(
-            prevalence=prevalence,
-            auroc=auroc,
-            spread=Spread.of_risks(inside),
-            threshold=threshold,
-            patients=patients,
-        ),
-    )
 
 
 def documents(found: Evidence) -> dict[str, Any]:
@@ -148,7 +81,10 @@ def documents(found: Evidence) -> dict[str, Any]:
         "updating.json": {"not_applicable": UPDATING},
         "shift.json": {"not_applicable": SHIFT},
         "internal_validation.json": _internal(found),
+        "definitions.json": _definitions(found),
+        "software.json": _software(),
         "effects.json": {
+            "agreement": _agreement(found),
             "importance": [asdict(one) for one in found.importance],
             "effects": [one.to_dict() for one in found.effects],
         },
@@ -161,17 +97,115 @@ def documents(found: Evidence) -> dict[str, Any]:
 
 def _performance(found: Evidence) -> dict[str, Any]:
     result, judged = found.result, found.judged.to_dict()
+    rival = result.rival
     return {
         "trained_on": result.facts.trained_on,
+        "standing": found.standing.to_dict(),
         "in_words": " ".join(performance_in_words(found)),
         "performance": {name: one.to_dict() for name, one in result.performance.items()},
         "comparison": result.comparison.to_dict(),
+        "simple_model": {"simple": list(SIMPLE), "in_words": simple_in_words(found)},
+        "model_in_use": None if rival is None else asdict(rival),
         "first_repeat": {
             "risks": FIRST_REPEAT,
             "auroc_delong": judged["auroc_delong"],
             "calibration_distances": judged["calibration_distances"],
+            "notes": list(found.judged.notes),
         },
+        "limitations": list(limitations(found)),
     }
+
+
+def limitations(found: Evidence) -> Iterator[str]:
+    """What the program itself knows to speak against the model, or to be missing."""
+    result, rows = found.result, found.described.flow
+    if found.is_simulated:
+        yield "The patients are simulated: no number says anything about real ones."
+    if found.standing.is_exploratory:
+        yield found.standing.in_words
+    yield "Judged on the patients it was developed with; nobody else's patients were seen."
+    if not found.internal:
+        yield NOT_RUN
+    if rows.lost:
+        yield (
+            f"The outcome of {rows.lost:,} of {rows.accepted:,} patients is not known; they are "
+            "left out."
+        )
+    if declared(found.study) is None:
+        yield NOT_DECLARED
+    yield from result.performance[OURS].notes
+    yield from found.judged.notes
+
+
+def simple_in_words(found: Evidence) -> str:
+    """Whether a model that a person could work out by hand is as good."""
+    told = [one for one in found.result.comparison.differences if one.measure == "log_loss"]
+    told = [one for one in told if one.model in SIMPLE]
+    if not told:
+        return "Not known: the experiment names no simple model to compare with."
+    by = {name: [one.model for one in told if one.verdict == name] for name in VERDICTS}
+    parts = []
+    if by["better"]:
+        parts.append(f"A simple model is better: {_listed(by['better'])}.")
+    if by["not established"]:
+        parts.append(
+            f"A simple model may be as good: no difference from {_listed(by['not established'])} "
+            "is established."
+        )
+    if by["worse"]:
+        start = "These are less good" if parts else "No, every simple model is less good"
+        parts.append(f"{start}: {_listed(by['worse'])}.")
+    return " ".join(parts)
+
+
+VERDICTS = ("better", "not established", "worse")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _definitions(found: Evidence) -> dict[str, Any]:
+    registry = found.result.model.registry
+    return {
+        "registry": registry.id,
+        "out_of_scope": [
+            {"name": one.name, "question": one.question, "reason": one.reason}
+            for one in registry.exclusions
+        ],
+        "factors": [
+            {"name": f.name, "label": f.label, "kind": f.kind, "known_at": f.known_at}
+            | {"question": f.question, "unit": f.unit, "definition": f.definition}
+            for f in registry.factors
+        ],
+        "selection": SELECTION.format(factors=len(registry.factors)),
+        "measures": [
+            {"name": one.name, "label": one.label, "better": one.better, "ideal": one.ideal}
+            for one in MEASURES
+        ],
+    }
+
+
+def _software() -> dict[str, Any]:
+    packages = {one.__name__: str(one.__version__) for one in PACKAGES}
+    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return {
+        "name": "spinecast",
+        "version": __version__,
+        "licence": LICENCE,
+        "python": platform.python_version(),
+        "packages": packages,
+        "in_words": f"spinecast {__version__}, {LICENCE}; Python {platform.python_version()}, "
+        f"{listed}.",
+    }
+
+
+def _agreement(found: Evidence) -> list[dict[str, Any]]:
+    factors = found.result.model.registry.factors
+    return [
+        {"factor": factor.name, "label": factor.label, **asdict(one), "verdict": one.verdict}
+        for factor, one in zip(factors, found.result.facts.agreement, strict=True)
+    ]
 
 
 def performance_in_words(found: Evidence) -> Iterator[str]:
@@ -190,6 +224,7 @@ def _sample_size(found: Evidence) -> dict[str, Any]:
 
     words = "" if found.development else "Not computed: the model ranks no better than chance."
     return {
+        "standing": found.standing.to_dict(),
         "development": told(found.development),
         "validation": told(found.validation),
         "not_computed": words,
@@ -219,6 +254,7 @@ def _internal(found: Evidence) -> dict[str, Any]:
     scheme = scheme_in_words(found)
     return {
         "scheme": scheme,
+        "objective": "A model is developed, and judged by internal validation alone.",
         "test_type": "Internal validation: cross-validation"
         + (" and bootstrap" if internal and internal.optimism else "")
         + ", on the patients the model was developed with.",

@@ -1,19 +1,37 @@
-"""What a section of a report is made of."""
+"""What a section of a report is made of, and how numbers are written in it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spinecast.drawing.canvas import MINUS
+from spinecast.reports.pointers import Pointer
+from spinecast.reports.report_evidence import Evidence
 from spinecast.reports.report_figures import Drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a caption."""
+    """A table of a report; `name` is its id on the page.
 
+    Attributes:
+        caption: What it shows.
+        heads: Of its columns; the first cell of a row is the head of the row.
+        rows: Cells in words.
+        method: How the numbers came about.
+        source: A pointer to the file and the place in it that holds them.
+        is_numeric: Whether its cells are numbers, which are not broken over lines.
+    """
+
+    name: str
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    method: str
+    source: str
+    is_numeric: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +55,65 @@ class Section:
     figures: tuple[Drawn, ...] = ()
     lacking: tuple[str, ...] = ()
     is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Sections under one heading, in the order of reading."""
+
+    id: str
+    title: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question of the first screen, its answer, and the section that says more."""
+
+    question: str
+    answer: tuple[str, ...]
+    section: str
+
+
+def trail(pointer: str) -> str:
+    """A pointer as people read it: the file, then each step to the place in it."""
+    asked = Pointer.parse(pointer)
+    steps = asked.tokens if asked.file.endswith(".json") else (asked.place,)
+    return " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ".join(
+        [asked.file, *filter(None, steps)]
+    )
+
+
+def told(value: float, low: float = math.nan, high: float = math.nan, digits: int = 3) -> str:
+    """A number with its limits, or that there is none; true minus signs."""
+    if not math.isfinite(value):
+        return "not computed"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return _written(value, digits)
+    ends = f"{_written(low, digits)} to {_written(high, digits)}"
+    return f"{_written(value, digits)} ({ends})"
+
+
+def _written(value: float, digits: int) -> str:
+    """A number that is 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A difference with its sign and its limits."""
+    if not math.isfinite(value):
+        return "not computed"
+    plus = "+" if round(value, digits) > 0 else ""
+    return plus + told(value, low, high, digits)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as one says them: a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def lacking(found: Evidence, *keys: str) -> tuple[str, ...]:
+    """What a person has not written of a section."""
+    blank = [key for key in keys if not found.study.get(key)]
+    return (f"Not stated in study.toml: {', '.join(blank)}.",) if blank else ()

@@ -36,8 +36,13 @@ def log_data(mlflow: Any, data: DataFacts) -> None:  # noqa: ANN401 - MLflow is 
     mlflow.log_input(dataset, context="training")
 
 
-def log_files(mlflow: Any, result: TrainingResult, bundle_folder: Path) -> None:  # noqa: ANN401
-    """Plots, numbers and the model folder, in one go."""
+def log_files(
+    mlflow: Any,  # noqa: ANN401
+    result: TrainingResult,
+    bundle_folder: Path,
+    report: Path | None = None,
+) -> None:
+    """Plots, numbers, the model folder and the report, in one go; the numbers are the report's."""
     remark = REMARKS[result.facts.trained_on]
     calibration = plots.calibration_plot(result.performance[OURS], remark=remark)
     comparison = plots.comparison_plot(result.performance, remark=remark)
@@ -53,6 +58,9 @@ def log_files(mlflow: Any, result: TrainingResult, bundle_folder: Path) -> None:
         (folder / "plots" / "comparison.svg").write_text(comparison, encoding="utf-8")
         text = json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         (folder / "performance.json").write_text(text, encoding="utf-8")
+        if report is not None:
+            shutil.copytree(report, folder / "report")
+            shutil.copyfile(report / "performance.json", folder / "performance.json")
         shutil.copytree(bundle_folder, folder / "bundle")
         mlflow.log_artifacts(scratch)
 

@@ -10,6 +10,7 @@ itself runs it.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from spinecast.fitting.recipe import Recipe
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.measures.metrics import MEASURES
 from spinecast.patients.labelled import DataFacts
+from spinecast.reports.report_evidence import standing_of
 from spinecast.runs import run_files
 from spinecast.runs.logbook import HOME, experiment, opened, set_up, tracking_uri
 from spinecast.runs.run_files import PACKAGE, REMARKS
@@ -74,11 +76,10 @@ def record(
         ) as run:
             mlflow.log_params(_parameters(result, data, identity.id))
             run_files.log_data(mlflow, data)
-            run_files.log_files(mlflow, result, bundle_folder)
-            if report is not None:
-                mlflow.log_artifacts(str(report), "report")
+            run_files.log_files(mlflow, result, bundle_folder, report)
             model = run_files.log_model(mlflow, result.model.registry, bundle_folder, tags)
-            mlflow.log_metrics(_metrics(result), model_id=model.model_id)
+            metrics = _metrics(result) | (_reported(report) if report else {})
+            mlflow.log_metrics(metrics, model_id=model.model_id)
         return RunRecord(run.info.run_id, model.model_uri, tracking_uri(home))
 
 
@@ -118,7 +119,8 @@ def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, str]:
 def _metrics(result: TrainingResult) -> dict[str, float]:
     """Each method's measures as `auroc.ridge`, ours also as `auroc` with `auroc_low` and `_high`.
 
-    What could not be computed is left out.
+    `log_loss_lead.ridge` is by how much ours is better than it, patient for patient. What could not
+    be computed is left out.
     """
     metrics = {
         f"{measure.name}.{method.replace(' ', '_')}": performance[measure.name].value
@@ -129,13 +131,30 @@ def _metrics(result: TrainingResult) -> dict[str, float]:
         metrics[estimate.measure] = estimate.value
         metrics[f"{estimate.measure}_low"] = estimate.low
         metrics[f"{estimate.measure}_high"] = estimate.high
+    for one in result.comparison.differences:
+        metrics[f"{one.measure}_lead.{one.model.replace(' ', '_')}"] = -one.lead
     return {name: value for name, value in metrics.items() if not math.isnan(value)}
+
+
+def _reported(report: Path) -> dict[str, float]:
+    """What a report adds: distances of the calibration curve, `auroc_corrected` for optimism."""
+    performance, internal = (
+        json.loads((report / name).read_text(encoding="utf-8"))
+        for name in ("performance.json", "internal_validation.json")
+    )
+    found = dict(performance["first_repeat"]["calibration_distances"]["value"])
+    for one in (internal["optimism"] or {}).get("measures", ()):
+        for name, ending in (("corrected", ""), ("low", "_low"), ("high", "_high")):
+            found[f"{one['measure']}_corrected{ending}"] = one[name]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _tags(result: TrainingResult) -> dict[str, str]:
     return {
         "trained_on": result.facts.trained_on,
+        "exploratory": "yes" if standing_of(result).is_exploratory else "no",
         "spinecast": __version__,
+        **({"against": result.rival.model_id} if result.rival else {}),
         **_commit(),
     }
 

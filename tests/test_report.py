@@ -28,11 +28,11 @@ from spinecast.measures.pooling import pool
 from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import write_table
 from spinecast.reports import report as reports
-from spinecast.reports import report_figures
+from spinecast.reports import figures
 from spinecast.reports.checklists import hti1, model_card, probast, tripod
+from spinecast.reports.numbers import LICENCE, NOT_RUN, simple_in_words
 from spinecast.reports.pointers import Pointer, ReportFolder
 from spinecast.reports.report import write_report
-from spinecast.reports.report_numbers import LICENCE, NOT_RUN, simple_in_words
 from spinecast.reports.study import Study, read_study
 from spinecast.simulator.synthetic import simulate
 
@@ -369,7 +369,7 @@ def judged_anew(result, y, risk):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Without the figure of each factor, which takes longest and has tests of its own."""
-    monkeypatch.setattr(report_figures, "effect_plot", lambda *_, **__: "<svg></svg>")
+    monkeypatch.setattr(figures, "effect_plot", lambda *_, **__: "<svg></svg>")
 
 
 def written(result, labelled, bundle, folder):

@@ -23,7 +23,7 @@ from spinecast.measures.sample_size import Standing
 from spinecast.patients.labelled import DataFacts, LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports import report as reports
-from spinecast.reports.report_evidence import standing_of
+from spinecast.reports.evidence import standing_of
 from spinecast.reports.study import read_study
 from spinecast.runs import tracking
 

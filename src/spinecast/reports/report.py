@@ -26,19 +26,19 @@ from spinecast.progress import Progress, silent
 from spinecast.reports.card_xml import as_xml
 from spinecast.reports.checklist_pages import address, anchor, as_html, as_markdown, summary
 from spinecast.reports.checklists import Checklist, hti1, model_card, probast, tripod
-from spinecast.reports.report_evidence import Evidence, gather
-from spinecast.reports.report_figures import Drawn, figures
-from spinecast.reports.report_groups import groups
-from spinecast.reports.report_methods import asked, made
-from spinecast.reports.report_numbers import documents
-from spinecast.reports.report_parts import Chapter, Section, trail
-from spinecast.reports.report_performance import performance
-from spinecast.reports.report_reasons import reasons
-from spinecast.reports.report_results import patients
-from spinecast.reports.report_validation import elsewhere, validation
-from spinecast.reports.report_verdict import banners, verdict
+from spinecast.reports.evidence import Evidence, gather
+from spinecast.reports.figures import Drawn, figures
+from spinecast.reports.groups import groups
+from spinecast.reports.methods import asked, made
+from spinecast.reports.numbers import documents
+from spinecast.reports.parts import Chapter, Section, trail
+from spinecast.reports.performance import performance
+from spinecast.reports.reasons import reasons
+from spinecast.reports.results import patients
 from spinecast.reports.study import FILE as STUDY
 from spinecast.reports.study import Study, read_study
+from spinecast.reports.validation import elsewhere, validation
+from spinecast.reports.verdict import banners, verdict
 
 PAGE = "report.html"
 COPIED = ("model.json", "training.json")

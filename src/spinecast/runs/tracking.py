@@ -25,7 +25,7 @@ from spinecast.fitting.recipe import Recipe
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.measures.metrics import MEASURES
 from spinecast.patients.labelled import DataFacts
-from spinecast.reports.report_evidence import standing_of
+from spinecast.reports.evidence import standing_of
 from spinecast.runs import run_files
 from spinecast.runs.logbook import HOME, experiment, opened, set_up, tracking_uri
 from spinecast.runs.run_files import PACKAGE, REMARKS

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spinecast.drawing.canvas import MINUS
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.figures import Drawn
 from spinecast.reports.pointers import Pointer
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_figures import Drawn
 
 
 @dataclass(frozen=True, slots=True)

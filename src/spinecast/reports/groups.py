@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spinecast.judging.subgroups import Group
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_numbers import FIRST_REPEAT
-from spinecast.reports.report_parts import Section, Table, signed, told
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.numbers import FIRST_REPEAT
+from spinecast.reports.parts import Section, Table, signed, told
 
 MEASURED = ("auroc", "observed_expected", "calibration_intercept", "calibration_slope")
 LABELS = ("AUROC", "Observed / expected", "Calibration intercept", "Calibration slope")

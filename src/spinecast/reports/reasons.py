@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterator
 
 from spinecast.explaining.facts import Verdict
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_parts import Section, Table, listed, told
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.parts import Section, Table, listed, told
 
 ORDER = ("disagrees", "agrees", "not established")
 FILE = "effects.json"

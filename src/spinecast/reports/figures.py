@@ -15,8 +15,8 @@ from spinecast.drawing.plots import calibration_plot, comparison_plot
 from spinecast.fitting.elsewhere import OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.measures.pooling import Pooled
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_numbers import FIRST_REPEAT
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.numbers import FIRST_REPEAT
 
 FOLDS = "Risks from cross-validation, each patient predicted unseen. "
 BOOTSTRAP = "95% intervals by the bootstrap over patients."

@@ -22,7 +22,7 @@ from spinecast.fitting.training import OURS
 from spinecast.measures.evaluation import plain
 from spinecast.measures.metrics import MEASURES
 from spinecast.measures.sample_size import SampleSize
-from spinecast.reports.report_evidence import Evidence, declared
+from spinecast.reports.evidence import Evidence, declared
 
 PACKAGES = (np, scipy, sklearn, xgboost)
 LICENCE = "Apache-2.0"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from spinecast.drawing.canvas import MINUS
 from spinecast.judging.characteristics import Cell, Characteristic
 from spinecast.judging.flow import ANY_RULE
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_parts import Section, Table
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.parts import Section, Table
 
 KEPT_BACK = "kept back"
 PAIR = 2

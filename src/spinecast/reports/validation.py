@@ -16,10 +16,10 @@ from spinecast.fitting.in_use import InUse
 from spinecast.fitting.optimism import Instability, Optimism
 from spinecast.measures.evaluation import Estimate
 from spinecast.measures.pooling import Pooled
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_figures import BOOTSTRAP
-from spinecast.reports.report_numbers import NOT_RUN, SITES, STEPS, analyses, scheme_in_words
-from spinecast.reports.report_parts import Section, Table, signed, told
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.figures import BOOTSTRAP
+from spinecast.reports.numbers import NOT_RUN, SITES, STEPS, analyses, scheme_in_words
+from spinecast.reports.parts import Section, Table, signed, told
 
 MEASURED = ("auroc", "log_loss", "calibration_slope", "observed_expected")
 FILE = "internal_validation.json"

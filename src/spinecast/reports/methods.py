@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spinecast.measures.metrics import MEASURES
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_numbers import (
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.numbers import (
     POLICY,
     SELECTION,
     STEPS,
@@ -17,7 +17,7 @@ from spinecast.reports.report_numbers import (
     UPDATING,
     scheme_in_words,
 )
-from spinecast.reports.report_parts import Section, Table, lacking
+from spinecast.reports.parts import Section, Table, lacking
 
 DECLARED = "Declared in the registry, before any patient was seen."
 

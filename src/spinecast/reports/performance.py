@@ -15,9 +15,9 @@ from spinecast.measures.distances import DistanceIntervals
 from spinecast.measures.evaluation import Comparison, Difference, Estimate
 from spinecast.measures.metrics import MEASURES
 from spinecast.measures.sample_size import SampleSize
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_figures import BOOTSTRAP, FOLDS
-from spinecast.reports.report_numbers import (
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.figures import BOOTSTRAP, FOLDS
+from spinecast.reports.numbers import (
     FIRST_REPEAT,
     NOT_DECLARED,
     PAIRED,
@@ -26,7 +26,7 @@ from spinecast.reports.report_numbers import (
     scheme_in_words,
     simple_in_words,
 )
-from spinecast.reports.report_parts import Section, Table, signed, told
+from spinecast.reports.parts import Section, Table, signed, told
 
 MEASURED = ("auroc", "log_loss", "brier", "calibration_slope", "observed_expected")
 COMPARED = ("auroc", "log_loss", "brier")

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from spinecast.fitting.training import OURS
-from spinecast.reports.report_evidence import Evidence
-from spinecast.reports.report_numbers import NOT_RUN, simple_in_words
-from spinecast.reports.report_parts import Answer, told
-from spinecast.reports.report_performance import differences
-from spinecast.reports.report_validation import MEASURED
+from spinecast.reports.evidence import Evidence
+from spinecast.reports.numbers import NOT_RUN, simple_in_words
+from spinecast.reports.parts import Answer, told
+from spinecast.reports.performance import differences
+from spinecast.reports.validation import MEASURED
 
 FIRST = ("auroc", "calibration_slope", "observed_expected", "brier")
 

@@ -1,8 +1,8 @@
 """Golden patients: made-up or past patients whose risk, all agree, must lie in a given range.
 
 A JSON list of patients, or a CSV or Parquet table with one a row: answers by factor name, a
-`patient_id`, and `risk_at_least`, `risk_at_most` or both. They guard against what no average shows. Their
-ids go into the history: give made-up ones.
+`patient_id`, and `risk_at_least`, `risk_at_most` or both. They guard against what no average
+shows. Their ids go into the history: give made-up ones.
 """
 
 from __future__ import annotations

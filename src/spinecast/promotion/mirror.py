@@ -29,13 +29,21 @@ class Head:
     hash: str
 
 
-def mirror(entry: Entry, home: Path) -> str:
-    """Tell MLflow's registry which model is in use, and say in words what became of it."""
+def mirror(told: History, home: Path) -> str:
+    """Tell MLflow's registry which model is in use, and say in words what became of it.
+
+    Where the registry knows a history that this one contradicts, it is left as it is: what it knows
+    may be the only trace.
+    """
+    entry = told.entries[-1]
     if not (home / DATABASE).exists():
         return f"MLflow's registry was not told: there is no {DATABASE} in {home}."
     try:
         with opened(home) as mlflow:
-            return _told(mlflow.MlflowClient(), entry)
+            client = mlflow.MlflowClient()
+            if list(contradictions(told, _heads(client))):
+                return "MLflow's registry knows another history: `spinecast history --verify`."
+            return _told(client, entry)
     except ModuleNotFoundError:
         return "MLflow's registry was not told: mlflow is not installed."
     except SpinecastError as refused:
@@ -48,9 +56,13 @@ def heads(home: Path) -> dict[str, Head]:
         return {}
     try:
         with opened(home) as mlflow:
-            registered = mlflow.MlflowClient().search_registered_models()
+            return _heads(mlflow.MlflowClient())
     except (ModuleNotFoundError, SpinecastError):
         return {}
+
+
+def _heads(client: Any) -> dict[str, Head]:  # noqa: ANN401 - MLflow is untyped
+    registered = client.search_registered_models()
     return {one.name: _head(one.tags[HEAD]) for one in registered if HEAD in one.tags}
 
 
@@ -63,7 +75,7 @@ def contradictions(told: History, known: Mapping[str, Head]) -> Iterator[Problem
     for name, head in known.items():
         where, lines = f"MLflow's registry, {name}", len(told.entries)
         if head.line > lines and (name in ours or not ours):
-            given = f"it knows {head.line} lines"
+            given = f"it was told of line {head.line}"
             yield Problem(where, given, f"{FILE} has {lines}: its end is missing", "See a backup.")
         elif name in ours and not (head.line > 0 and told.entries[head.line - 1].hash == head.hash):
             given = f"it knows another line {head.line}"
@@ -76,7 +88,7 @@ def _head(tag: str) -> Head:
     return Head(int(line) if line.isdecimal() else 0, told)
 
 
-def _told(client: Any, entry: Entry) -> str:  # noqa: ANN401 - MLflow is untyped
+def _told(client: Any, entry: Entry) -> str:  # noqa: ANN401
     name = entry.registry
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)

@@ -26,7 +26,7 @@ from spinecast.promotion.audit import Audit, as_current, audit
 from spinecast.promotion.current import load_named, manifest_hash
 from spinecast.promotion.dossier import Dossier, gather
 from spinecast.promotion.gate import GateFile, read_gate
-from spinecast.promotion.history import START, Entry
+from spinecast.promotion.history import START, Entry, History
 from spinecast.promotion.mirror import mirror
 from spinecast.promotion.ruling import Ruling, rule
 from spinecast.scoring import Scorer
@@ -108,7 +108,7 @@ def promote(
         _enter(models, entry)
         if override is not None and not failed:
             notes = (*notes, "Every bound held: there was nothing to override.")
-        return Decision(entry, ruling, evidence, (*notes, mirror(entry, home)))
+        return Decision(entry, ruling, evidence, (*notes, mirror(_grown(before, entry), home)))
 
 
 def rollback(*, by: str, reason: str, models: Path, home: Path) -> Decision:
@@ -138,7 +138,7 @@ def rollback(*, by: str, reason: str, models: Path, home: Path) -> Decision:
             registry=back.registry,
         )
         _enter(models, entry)
-        return Decision(entry, None, None, (*notes, mirror(entry, home)))
+        return Decision(entry, None, None, (*notes, mirror(_grown(told, entry), home)))
 
 
 def write_ruling(decision: Decision, path: Path) -> None:
@@ -244,6 +244,10 @@ def _next(told: Audit, **said: Any) -> Entry:  # noqa: ANN401
         replaced=None if last is None else {"folder": last.folder, "model": last.model},
         **said,
     )
+
+
+def _grown(told: Audit, entry: Entry) -> History:
+    return History((*told.history.entries, entry), ())
 
 
 def _enter(models: Path, entry: Entry) -> None:

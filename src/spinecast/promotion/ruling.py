@@ -16,10 +16,7 @@ from spinecast.promotion.laws import additivity, directions
 Verdict = Literal["held", "failed", "not evaluated", "does not apply"]
 
 LABELS = {measure.name: measure.label for measure in MEASURES}
-OWN = (
-    "these are the training's own patients, and of them only the cross-validated calibration "
-    "slope, O:E and AUROC are kept"
-)
+OWN = "of the training's own patients only cross-validated slope, O:E and AUROC are kept"
 NO_RIVAL = "no model is in use yet"
 FAVOURED = "the model in use was trained on these patients, which favours it"
 

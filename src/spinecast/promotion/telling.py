@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from spinecast.errors import ModelRefused, Problem
 from spinecast.promotion.audit import Audit
@@ -23,13 +23,11 @@ def decided(found: Decision) -> Iterator[str]:
 
 
 def _ruled(ruling: Ruling) -> Iterator[str]:
-    """Every bound: whether it held, what was found, what was asked."""
-    lines = [
-        (SIGNS[told.verdict], told.bound, _found(told), told.asked) for told in ruling.findings
-    ]
-    sign, bound, found, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
+    """Every bound: whether it held, what was asked, what was found."""
+    lines = [(SIGNS[f.verdict], f.bound, f.asked, _found(f)) for f in ruling.findings]
+    sign, bound, asked, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
     for line in lines:
-        yield f"  {line[0]:<{sign}}  {line[1]:<{bound}}  {line[2]:<{found}}  ({line[3]})"
+        yield f"  {line[0]:<{sign}}  {line[1]:<{bound}}  {line[2]:<{asked}}  {line[3]}"
 
 
 def _found(finding: Finding) -> str:

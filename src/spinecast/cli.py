@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -436,7 +436,7 @@ def validate(
 def _validate_model(
     cohort: Path, model_folder: Path, registry_folder: Path | None, at: Thresholds | None, out: Path
 ) -> None:
-    from spinecast import console, validation
+    from spinecast import console, transport_text, validation
     from spinecast.scoring import Scorer
 
     scorer = Scorer.load(model_folder, registry_folder)
@@ -445,7 +445,7 @@ def _validate_model(
         console.note(line)
     validation.write_validation(found, out)
     click.echo(f"Model {scorer.explainer.identity.id} on {cohort}:")
-    _show_judged(found, out)
+    _show_judged(found, out, transport_text.lines(found.transport))
 
 
 def _validate_predictions(
@@ -462,10 +462,14 @@ def _validate_predictions(
     _show_judged(found, out)
 
 
-def _show_judged(found: Validation | ForeignValidation, out: Path) -> None:
+def _show_judged(
+    found: Validation | ForeignValidation, out: Path, elsewhere: Iterable[str] = ()
+) -> None:
     from spinecast import console
 
     for line in (*console.judged(found.judgement), *found.remarks):
+        click.echo(line)
+    for line in elsewhere:
         click.echo(line)
     click.echo(
         f"The numbers are in {out / 'validation.json'}, the plot in {out / 'calibration.svg'}."

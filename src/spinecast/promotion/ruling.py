@@ -219,7 +219,7 @@ def _net_benefit(gate: Gate, dossier: Dossier) -> Iterator[Finding]:
         return
     own = dossier.kind == "cross-validation"
     for threshold in gate.net_benefit.thresholds:
-        at = f"at {threshold:.3g}"
+        at = f"at {100 * threshold:g}%"
         if (bound := gate.net_benefit.over_treat_all) is not None:
             name = f"Net benefit over acting on all, {at}"
             figure = None if own else dossier.gain_over_treat_all(threshold)

@@ -25,7 +25,10 @@ from spinecast.bundle import read_bundle, write_bundle
 from spinecast.errors import DataRefused, ModelRefused, SpinecastError, UsageRefused
 from spinecast.scoring import Scorer
 
-COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate")
+COMMANDS = (
+    *("factors", "template", "simulate", "check", "train", "score", "validate"),
+    *("promote", "rollback", "history"),
+)
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """
 baselines = ["published evidence"]
@@ -504,6 +507,7 @@ def test_a_model_is_held_against_a_cohort(here, model, cohort_file):
     assert sorted(path.name for path in Path("v").iterdir()) == [
         "calibration.svg",
         "validation.json",
+        "validation.txt",
     ]
 
 

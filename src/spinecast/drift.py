@@ -22,6 +22,7 @@ import numpy.typing as npt
 from scipy.special import gammaincc
 
 from spinecast.bins import NOT_KNOWN
+from spinecast.disclosure import FEWEST as SMALL
 from spinecast.factors import Factor
 from spinecast.model import Model
 
@@ -47,7 +48,7 @@ class FactorDrift:
         difference: standardised, 0 or more.
         drifted: whether it differs, and surely not by chance.
         unknown_home: share of patients at home of whom it was not known; None where not kept.
-        unknown_here: the same among these patients.
+        unknown_here: the same among these patients; None where that would count one to four.
         unknown_drifted: whether these shares differ, and surely not by chance.
     """
 
@@ -58,7 +59,7 @@ class FactorDrift:
     difference: float
     drifted: bool
     unknown_home: float | None
-    unknown_here: float
+    unknown_here: float | None
     unknown_drifted: bool
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,16 +123,16 @@ def _factor(factor: Factor, home: _Home, bins: npt.NDArray[np.int64], limit: flo
         apart, freedom = _levels(ours, theirs)
     size = len(seen) * home.known / max(1, len(seen) + home.known)
     by_chance = _chance(apart**2 * size, freedom)
-    told, here = _in_words(factor, home.values, ours, theirs)
+    told, here = _in_words(factor, home.values, ours, theirs, len(seen))
     return FactorDrift(
         factor=factor.name,
         label=factor.label,
         home=told,
-        here=here if len(seen) else "not known",
+        here=here if len(seen) >= SMALL else f"known of fewer than {SMALL}",
         difference=apart,
         drifted=apart >= DIFFERS and by_chance < limit,
         unknown_home=home.unknown,
-        unknown_here=blank,
+        unknown_here=None if 0 < len(bins) - len(seen) < SMALL else blank,
         unknown_drifted=_more_blanks(home, blank, len(bins), limit),
     )
 
@@ -177,7 +178,7 @@ def _chance(square: float, freedom: int) -> float:
 
 
 def _in_words(
-    factor: Factor, values: FloatArray, ours: FloatArray, theirs: FloatArray
+    factor: Factor, values: FloatArray, ours: FloatArray, theirs: FloatArray, known: int
 ) -> tuple[str, str]:
     if factor.is_numeric:
         means = (float(shares @ values) for shares in (ours, theirs))
@@ -185,4 +186,6 @@ def _in_words(
         return home, here
     moved = int(np.argmax(np.abs(ours - theirs)))
     name = factor.in_plain_words(values[moved])
-    return f"{name} {ours[moved]:.0%}", f"{name} {theirs[moved]:.0%}"
+    few = 0 < round(theirs[moved] * known) < SMALL
+    here = f"fewer than {SMALL} patients" if few else f"{theirs[moved]:.0%}"
+    return f"{name} {ours[moved]:.0%}", f"{name} {here}"

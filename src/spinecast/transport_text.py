@@ -58,7 +58,8 @@ def _patients(told: Transport) -> Iterator[str]:
             yield f"  and {len(drifted) - SHOWN} more, in validation.json"
     for one in told.factors:
         if one.unknown_drifted and one.unknown_home is not None:
-            shares = f"{one.unknown_home:.0%} at home, {one.unknown_here:.0%} here"
+            here = "hardly any" if one.unknown_here is None else f"{one.unknown_here:.0%}"
+            shares = f"{one.unknown_home:.0%} at home, {here} here"
             yield f"  {one.label}: not known of {shares}."
 
 

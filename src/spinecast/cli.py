@@ -488,6 +488,7 @@ def _show_judged(
 @click.option("--out", type=FILE, help="Keep the ruling as .json, promoted or not.")
 @_models_option
 @_runs_option
+@_registry_option
 def promote(
     model: Path,
     gate: Path,
@@ -497,6 +498,7 @@ def promote(
     out: Path | None,
     models: Path,
     runs: Path,
+    registry_folder: Path | None,
 ) -> None:
     """Put a model into use if it passes the gate; every promotion is a line of the history.
 
@@ -508,7 +510,14 @@ def promote(
         _refuse_ending(out, [".json"])
         _refuse_existing(out)
     found = promoting.promote(
-        model, gate, cohort, by=by, override=override, models=models, home=runs
+        model,
+        gate,
+        cohort,
+        by=by,
+        override=override,
+        models=models,
+        home=runs,
+        registry_folder=registry_folder,
     )
     for line in telling.decided(found):
         click.echo(line)

@@ -61,6 +61,7 @@ def promote(
     override: str | None = None,
     models: Path,
     home: Path,
+    registry_folder: Path | None = None,
 ) -> Decision:
     """Hold a candidate against a gate, and put it into use if every bound holds or is overridden.
 
@@ -72,6 +73,7 @@ def promote(
         override: why the model is used although bounds do not hold; None to keep to the gate.
         models: the models folder, with `CURRENT` and the history.
         home: the folder of MLflow's runs.
+        registry_folder: the registry that must be the candidate's own; None not to ask.
 
     Raises:
         UsageRefused: a name or reason is blank, the gate cannot be used, the candidate is not in
@@ -84,7 +86,7 @@ def promote(
     asked = read_gate(gate)
     with _alone(models):
         before, notes = _ready(models)
-        scorer = Scorer.load(candidate)
+        scorer = Scorer.load(candidate, registry_folder)
         _refuse_in_use(candidate, scorer, before)
         dossier = gather(scorer, cohort, _scorer_in_use(models, before))
         ruling = rule(asked, dossier)

@@ -333,10 +333,14 @@ def test_a_model_in_use_whose_folder_was_spoilt_cannot_be_compared_and_is_overri
     assert promote("two", override="the old one is damaged").entry.folder == "two"
 
 
-def test_that_a_comparison_favours_the_model_in_use_is_said(place, ruled, trained, dossier):
-    about = dossier(name="one", cohort="own.csv", in_use="two")
-    assert about.rival.own_patients
-    assert not dossier().rival.own_patients
+def test_that_a_comparison_favours_the_model_in_use_is_said(ruled, place, trained):
+    """The candidate meets other patients, the model in use its own."""
+    facts = replace(trained.facts, trained_on="patients")
+    told = {"outcome": "fbss_12m", "data": {"sha256": file_fingerprint(place / "later.csv")}}
+    write_bundle(place / "models" / "at home", trained.model, facts, trained.booster, told)
+    note = ruled(EVERYTHING, in_use="at home")["AUROC over the model in use"].note
+    assert "favours it" in note
+    assert ruled(EVERYTHING)["AUROC over the model in use"].note == ""
 
 
 def test_groups_that_do_not_exist_or_are_too_small_refuse(ruled):
@@ -417,6 +421,12 @@ def test_a_folder_that_is_not_what_was_promoted_does_not_answer(promote, models,
     for ask in (scorer_in_use, lambda models: verify(models, models)):
         with pytest.raises(ModelRefused):
             ask(models)
+
+
+def test_a_models_folder_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(UsageRefused, match="no such folder"):
+        promoting.rollback(by="B", reason="worse", models=tmp_path / "none", home=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_model_in_use_nothing_answers(models):

@@ -445,7 +445,7 @@ def _validate_model(
         console.note(line)
     validation.write_validation(found, out)
     click.echo(f"Model {scorer.explainer.identity.id} on {cohort}:")
-    _show_judged(found, out, transport_text.lines(found.transport))
+    _show_judged(found, out, ("", *transport_text.lines(found.transport), ""))
 
 
 def _validate_predictions(

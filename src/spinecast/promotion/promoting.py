@@ -190,6 +190,9 @@ def _refuse_in_use(candidate: Path, scorer: Scorer, told: Audit) -> None:
 @contextmanager
 def _alone(models: Path) -> Iterator[None]:
     """Hold the lock of a models folder; nobody waits."""
+    if not models.is_dir():  # The lock would make one.
+        problem = Problem(str(models), "there is no such folder", "the folder of the models")
+        raise UsageRefused("Nothing was changed", [problem])
     try:
         with FileLock(models / LOCK, timeout=0):
             yield

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -699,6 +700,7 @@ def test_the_history_tells_and_verifies_also_against_mlflow(promoted, tiny_model
     assert "In use: tiny" in told.out
     whole = spinecast("history", "--verify", *folders)
     assert whole.code == 0, whole.err
+    assert "MLflow's registry agrees, up to line 1" in whole.out
     head = whole.out.split()[-1]
     assert head in answer.out
     assert spinecast("history", "--verify", "--head", head, *folders).code == 0
@@ -743,3 +745,40 @@ def test_a_training_keeps_how_much_was_not_known(tiny_model):
     told = json.loads((tiny_model / "training.json").read_text())["unknown"]
     assert list(told) == ["smoking", "pack_years", "pain", "diabetes", "lesion"]
     assert all(share is None or 0 <= share <= 1 for share in told.values())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_of_no_run_is_in_use_without_a_version_and_a_rollback_returns_to_it(
+    promoted, place, tmp_path
+):
+    """MLflow's alias never names a version that is not in use."""
+    import mlflow
+
+    from spinecast.logbook import tracking_uri
+
+    for name in ("models", "runs"):
+        shutil.copytree(place / name, tmp_path / name)
+    read = read_bundle(tmp_path / "models" / "tiny")
+    explainer = read.explainer
+    changed = replace(explainer.model, level=0.5)
+    write_bundle(tmp_path / "models" / "next", changed, explainer.facts, None, read.training)
+    folders = ("--models", tmp_path / "models", "--runs", tmp_path / "runs")
+    uri = tracking_uri(tmp_path / "runs")
+    client = mlflow.MlflowClient(uri, uri)
+    evidence = client.get_model_version_by_alias("tiny", "current").tags["evidence"]
+    answer = spinecast(
+        *("promote", tmp_path / "models" / "next", "--gate", place / "gate.toml"),
+        *("--cohort", place / "later.csv", "--by", "B. Boss", *folders),
+    )
+    assert answer.code == 0, answer.err
+    assert "has no version of it" in answer.out
+    assert client.get_registered_model("tiny").aliases == {}
+    assert client.get_registered_model("tiny").tags["history_head"].startswith("2 ")
+    back = spinecast("rollback", "--by", "C", "--reason", "too wide", *folders)
+    assert back.code == 0, back.err
+    version = client.get_model_version_by_alias("tiny", "current")
+    assert (version.version, version.tags["action"], version.tags["by"]) == ("1", "rollback", "C")
+    assert version.tags["evidence"] == evidence
+    told = spinecast("history", "--verify", *folders)
+    assert "3 lines" in told.out
+    assert "up to line 3" in told.out

@@ -9,7 +9,7 @@ promotion or rollback finishes before anything else; or `CURRENT` ahead of the m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spinecast.errors import ModelRefused, Problem, SpinecastError, UsageRefused
@@ -31,12 +31,15 @@ class Audit:
         current: what `CURRENT` says; None without one, or where it cannot be read.
         problems: what is wrong; a history with any is not written to.
         unfinished: the line of a promotion that was interrupted before `CURRENT` named it.
+        mirrored: the last line MLflow's registry was told of; None where it was not asked, or
+            knows none.
     """
 
     history: History
     current: Current | None
     problems: tuple[Problem, ...]
     unfinished: Entry | None
+    mirrored: int | None = None
 
 
 def as_current(entry: Entry) -> Current:
@@ -79,8 +82,9 @@ def verify(models: Path, home: Path, head: str = "") -> Audit:
     if told.unfinished is not None:
         given = f"line {told.unfinished.line} is written and {in_use.FILE} does not name it yet"
         problems.append(Problem(history.FILE, given, "a promotion was interrupted", UNFINISHED))
+    known = heads(home)
     if not told.history.problems:  # A line that was edited would only be told twice.
-        problems += contradictions(told.history, heads(home))
+        problems += contradictions(told.history, known)
     if head and head not in [entry.hash for entry in told.history.entries]:
         given = f"no line has the hash {head}"
         problems.append(Problem(history.FILE, given, "a line that was there stays there", BACKUP))
@@ -89,7 +93,9 @@ def verify(models: Path, home: Path, head: str = "") -> Audit:
     if told.history.last is None:
         problem = Problem(str(models), "no model was promoted here", "a history is needed")
         raise UsageRefused("There is no history", [problem])
-    return told
+    names = {entry.registry for entry in told.history.entries}
+    lines = [head.line for name, head in known.items() if name in names]
+    return replace(told, mirrored=max(lines, default=None))
 
 
 def in_place(models: Path, current: Current) -> tuple[Problem, ...]:

@@ -19,6 +19,8 @@ from spinecast.promotion.history import FILE, Entry, History
 
 ALIAS = "current"
 HEAD = "history_head"
+LONGEST = 5000
+"""Characters that MLflow takes in a tag; the history has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +129,21 @@ def _version(client: Any, entry: Entry) -> str | None:  # noqa: ANN401
 
 
 def _tags(entry: Entry) -> dict[str, str]:
-    """Who put the version into use, when, on what evidence."""
-    evidence = entry.evidence or {}
-    counts = ("cohort", "patients", "events", "kind", "simulated")
+    """Who put the version into use, when, on what evidence; a rollback leaves the evidence be."""
     told = {
         "action": entry.action,
         "at": entry.at,
         "by": entry.by,
-        "folder": entry.folder,
-        "evidence": ", ".join(f"{key} {evidence[key]}" for key in counts if key in evidence),
-        "gate_sha256": (entry.gate or {}).get("sha256", ""),
-        "override": f"{entry.reason} ({', '.join(entry.override)})" if entry.override else "",
         "reason": entry.reason,
         "history_line": str(entry.line),
         "history_hash": entry.hash,
     }
-    return {key: value[:5000] for key, value in told.items()}
+    if entry.evidence is not None and entry.gate is not None:
+        counts = ("cohort", "kind", "simulated", "patients", "events")
+        told |= {
+            "folder": entry.folder,
+            "evidence": ", ".join(f"{name}: {entry.evidence[name]}" for name in counts),
+            "gate_sha256": entry.gate["sha256"],
+            "override": ", ".join(entry.override),
+        }
+    return {key: value[:LONGEST] for key, value in told.items()}

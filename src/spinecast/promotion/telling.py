@@ -72,9 +72,15 @@ def whole(told: Audit) -> str:
     last = told.history.entries[-1]
     return (
         f"The history is whole: {last.line:,} line{'s' if last.line > 1 else ''}, and "
-        f"{last.folder} ({last.model}) is in use and as it was promoted.\n"
+        f"{last.folder} ({last.model}) is in use and as it was promoted.\n{_mirrored(told)}\n"
         f"Kept elsewhere, this hash shows later whether the history was replaced: {last.hash}"
     )
+
+
+def _mirrored(told: Audit) -> str:
+    if told.mirrored is None:
+        return "MLflow's registry knows nothing of it, so it guards nothing."
+    return f"MLflow's registry agrees, up to line {told.mirrored}."
 
 
 def _deed(entry: Entry) -> str:

@@ -131,7 +131,7 @@ def bundle(result, labelled, place):
     from spinecast.explaining.bundle import write_bundle
     from spinecast.retraining import _story
 
-    story = _story(result, labelled.facts)
+    story = _story(result, labelled)
     folder = place / "model"
     write_bundle(folder, result.model, result.facts, result.booster, story)
     return folder

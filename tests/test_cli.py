@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -27,7 +28,10 @@ from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.explaining.scoring import Scorer
 from spinecast.handbook import catalogue
 
-COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate")
+COMMANDS = (
+    *("factors", "template", "simulate", "check", "train", "score", "validate"),
+    *("promote", "rollback", "history"),
+)
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """
 baselines = ["published evidence"]
@@ -159,7 +163,8 @@ def test_every_command_explains_itself(command, flag):
     assert answer.out.startswith(f"Usage: spinecast {command}")
     options = [name for o in cli.commands.commands[command].params for name in o.opts]
     assert [name for name in options if name.startswith("-") and name not in answer.out] == []
-    assert "--registry" in options
+    # These read no patient and no factor.
+    assert "--registry" in options or command in ("rollback", "history")
 
 
 def test_the_version_is_told():
@@ -173,7 +178,8 @@ def test_the_version_is_told():
         (["predict"], "No such command 'predict'"),
         (["check"], "Missing argument 'COHORT'"),
         (["check", "a.csv", "--colour"], "No such option"),
-        (["score", "a.json"], "Missing option '--model'"),
+        (["score", "a.json"], "no model is in use"),
+        (["promote", "models/a"], "Missing option '--gate'"),
         (["score", "a.json", "--model", "m", "--format", "pdf"], "'text', 'json', 'html'"),
         (["simulate", "--patients", "0", "--seed", "1", "--out", "c.csv"], "0 is not in the range"),
         (["simulate", "--patients", "ten", "--seed", "1", "--out", "c.csv"], "'ten'"),
@@ -506,6 +512,7 @@ def test_a_model_is_held_against_a_cohort(here, model, cohort_file):
     assert sorted(path.name for path in Path("v").iterdir()) == [
         "calibration.svg",
         "validation.json",
+        "validation.txt",
     ]
 
 
@@ -632,3 +639,149 @@ def test_a_lean_install_says_what_is_missing(here, monkeypatch):
     answer = spinecast("factors")
     assert answer.code == 2
     assert "needs matplotlib, which a lean install leaves out" in answer.err
+
+
+# --- the model in use -----------------------------------------------------------------------------
+
+GATE = """
+[evidence]
+simulated = true
+[sample_size]
+patients = {patients}
+[explanation_laws]
+additivity = 1e-9
+directions = true
+"""
+
+
+@pytest.fixture(scope="module")
+def promoted(tiny_model, tiny_cohort, place):
+    """The tiny model, promoted on patients it was not trained on, and told to MLflow."""
+    later = place / "later.csv"
+    pd.read_csv(tiny_cohort).iloc[:120].to_csv(later, index=False)
+    (place / "gate.toml").write_text(GATE.format(patients=50))
+    (place / "strict.toml").write_text(GATE.format(patients=5000))
+    folders = ("--models", tiny_model.parent, "--runs", place / "runs")
+    words = ("promote", tiny_model, "--cohort", later, "--by", "A. Surgeon", *folders)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        strict = spinecast(*words, "--gate", place / "strict.toml", "--out", place / "no.json")
+        answer = spinecast(*words, "--gate", place / "gate.toml", "--out", place / "yes.json")
+    return strict, answer, folders
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_gate_refuses_with_exit_code_4_and_by_how_much(promoted, place):
+    strict, _, _ = promoted
+    assert strict.code == ModelRefused.exit_code
+    assert "It misses by 4,880" in strict.err
+    assert "FAILED" in strict.out
+    told = json.loads((place / "no.json").read_text())
+    assert told["promoted"] is False
+    assert [bound["verdict"] for bound in told["evidence"]["bounds"]].count("failed") == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_promoted_model_answers_without_being_named(promoted, here, tiny_model):
+    _, answer, folders = promoted
+    assert answer.code == 0, answer.err
+    assert "promoted tiny" in answer.out
+    Path("one.json").write_text('{"pain": 7}')
+    score = ("score", "one.json", "--format", "json")
+    unnamed, named = spinecast(*score, *folders[:2]), spinecast(*score, "--model", tiny_model)
+    assert json.loads(unnamed.out)["risk"] == json.loads(named.out)["risk"]
+    assert "Model in use" in unnamed.err
+    assert spinecast(*score, "--models", here).code == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_history_tells_and_verifies_also_against_mlflow(promoted, tiny_model):
+    _, answer, folders = promoted
+    told = spinecast("history", *folders)
+    assert "A. Surgeon promoted tiny" in told.out
+    assert "In use: tiny" in told.out
+    whole = spinecast("history", "--verify", *folders)
+    assert whole.code == 0, whole.err
+    assert "MLflow's registry agrees, up to line 1" in whole.out
+    head = whole.out.split()[-1]
+    assert head in answer.out
+    assert spinecast("history", "--verify", "--head", head, *folders).code == 0
+    assert spinecast("history", "--verify", "--head", "0" * 64, *folders).code == 4
+    kept = {name: (tiny_model.parent / name).read_bytes() for name in ("CURRENT", "HISTORY.jsonl")}
+    for name in kept:
+        (tiny_model.parent / name).unlink()
+    cut = spinecast("history", "--verify", *folders)
+    for name, content in kept.items():
+        (tiny_model.parent / name).write_bytes(content)
+    assert cut.code == 4
+    assert "MLflow's registry, tiny: it was told of line 1" in cut.err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflows_registry_says_which_version_is_in_use_since_when_by_whom(promoted, place):
+    import mlflow
+
+    from spinecast.runs.logbook import tracking_uri
+
+    client = mlflow.MlflowClient(tracking_uri(place / "runs"), tracking_uri(place / "runs"))
+    version = client.get_model_version_by_alias("tiny", "current")
+    run = client.get_run(version.run_id)
+    assert run.data.params["model_id"] == version.tags["model_id"]
+    assert version.tags["by"] == "A. Surgeon"
+    assert version.tags["at"].endswith("+00:00")
+    assert "patients" in version.tags["evidence"]
+    head = client.get_registered_model("tiny").tags["history_head"]
+    assert head == f"1 {version.tags['history_hash']}"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_before_the_first_model_to_go_back_to(promoted):
+    _, _, folders = promoted
+    answer = spinecast("rollback", "--by", "B", "--reason", "worse", *folders)
+    assert answer.code == 2
+    assert "nothing to go back to" in answer.err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_keeps_how_much_was_not_known(tiny_model):
+    told = json.loads((tiny_model / "training.json").read_text())["unknown"]
+    assert list(told) == ["smoking", "pack_years", "pain", "diabetes", "lesion"]
+    assert all(share is None or 0 <= share <= 1 for share in told.values())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_of_no_run_is_in_use_without_a_version_and_a_rollback_returns_to_it(
+    promoted, place, tmp_path
+):
+    """MLflow's alias never names a version that is not in use."""
+    import mlflow
+
+    from spinecast.runs.logbook import tracking_uri
+
+    for name in ("models", "runs"):
+        shutil.copytree(place / name, tmp_path / name)
+    read = read_bundle(tmp_path / "models" / "tiny")
+    explainer = read.explainer
+    changed = replace(explainer.model, level=0.5)
+    write_bundle(tmp_path / "models" / "next", changed, explainer.facts, None, read.training)
+    folders = ("--models", tmp_path / "models", "--runs", tmp_path / "runs")
+    uri = tracking_uri(tmp_path / "runs")
+    client = mlflow.MlflowClient(uri, uri)
+    evidence = client.get_model_version_by_alias("tiny", "current").tags["evidence"]
+    answer = spinecast(
+        *("promote", tmp_path / "models" / "next", "--gate", place / "gate.toml"),
+        *("--cohort", place / "later.csv", "--by", "B. Boss", *folders),
+    )
+    assert answer.code == 0, answer.err
+    assert "has no version of it" in answer.out
+    assert client.get_registered_model("tiny").aliases == {}
+    assert client.get_registered_model("tiny").tags["history_head"].startswith("2 ")
+    back = spinecast("rollback", "--by", "C", "--reason", "too wide", *folders)
+    assert back.code == 0, back.err
+    version = client.get_model_version_by_alias("tiny", "current")
+    assert int(version.version) == 1
+    assert (version.tags["action"], version.tags["by"]) == ("rollback", "C")
+    assert version.tags["evidence"] == evidence
+    told = spinecast("history", "--verify", *folders)
+    assert "3 lines" in told.out
+    assert "up to line 3" in told.out

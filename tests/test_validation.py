@@ -148,6 +148,7 @@ def test_the_files_say_the_same_as_the_record(found, tmp_path, model):
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
         "calibration.svg",
         "validation.json",
+        "validation.txt",
     ]
     text = (tmp_path / "new" / "folder" / "validation.json").read_text()
     told = json.loads(text, parse_constant=pytest.fail)

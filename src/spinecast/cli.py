@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -100,9 +100,17 @@ def _registry_option(command: Command) -> Command:
     )
 
 
-def _model_option(command: Command) -> Command:
-    text = "Folder of the model, as `spinecast train` wrote it."
-    return click.option("--model", "model_folder", type=FILE, required=True, help=text)(command)
+def _models_option(command: Command) -> Command:
+    text = "Folder of the models, with CURRENT and the history."
+    return click.option("--models", type=FILE, default="models", show_default=True, help=text)(
+        command
+    )
+
+
+def _runs_option(command: Command) -> Command:
+    return click.option(
+        "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
+    )(command)
 
 
 def _registry(folder: Path | None) -> Registry:
@@ -320,14 +328,16 @@ def train(
 
 @commands.command()
 @click.argument("patients", type=FILE)
-@_model_option
+@click.option("--model", "model_folder", type=FILE, help="Folder of a model; else that in use.")
+@_models_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
 @click.option("--out", type=FILE, help="A file: .json, .csv, .parquet, .html or .txt.")
 @click.option("--full", is_flag=True, help="Show every factor, however small its contribution.")
 @_registry_option
 def score(
     patients: Path,
-    model_folder: Path,
+    model_folder: Path | None,
+    models: Path,
     form: str,
     out: Path | None,
     full: bool,  # noqa: FBT001 - a flag of the command line
@@ -336,16 +346,22 @@ def score(
     """Score a patient (JSON) or many (JSON list, CSV, Parquet), and say why.
 
     The ending of --out decides what is written: records in .json, columns in .csv and .parquet, a
-    page in .html. Exit code 3 when nobody could be scored.
+    page in .html. Exit code 3 when nobody could be scored. Without --model, the model in use
+    answers: the one that CURRENT names in the folder of the models.
     """
     from spinecast import console
     from spinecast.explaining import batch
     from spinecast.explaining.scoring import Scorer
+    from spinecast.promotion.current import scorer_in_use
 
     if out is not None:
         _refuse_ending(out, [*batch.ENDINGS, *_SHOWN_AS])
         _refuse_same(out, patients)
-    scorer = Scorer.load(model_folder, registry_folder)
+    if model_folder is None:
+        scorer = scorer_in_use(models, registry_folder)
+        console.note(f"Model in use: {scorer.bundle.folder} ({scorer.explainer.identity.id}).")
+    else:
+        scorer = Scorer.load(model_folder, registry_folder)
     told = batch.read_patients(scorer, patients)
     for line in console.unused(told):
         console.note(line)
@@ -435,7 +451,7 @@ def _validate_model(
 ) -> None:
     from spinecast import console
     from spinecast.explaining.scoring import Scorer
-    from spinecast.judging import validation
+    from spinecast.judging import transport_text, validation
 
     scorer = Scorer.load(model_folder, registry_folder)
     found = validation.validate(scorer, cohort, thresholds=at)
@@ -443,7 +459,7 @@ def _validate_model(
         console.note(line)
     validation.write_validation(found, out)
     click.echo(f"Model {scorer.explainer.identity.id} on {cohort}:")
-    _show_judged(found, out)
+    _show_judged(found, out, ("", *transport_text.lines(found.transport), ""))
 
 
 def _validate_predictions(
@@ -461,11 +477,105 @@ def _validate_predictions(
     _show_judged(found, out)
 
 
-def _show_judged(found: Validation | ForeignValidation, out: Path) -> None:
+def _show_judged(
+    found: Validation | ForeignValidation, out: Path, elsewhere: Iterable[str] = ()
+) -> None:
     from spinecast import console
 
     for line in (*console.judged(found.judgement), *found.remarks):
         click.echo(line)
+    for line in elsewhere:
+        click.echo(line)
     click.echo(
         f"The numbers are in {out / 'validation.json'}, the plot in {out / 'calibration.svg'}."
     )
+
+
+# --- the model in use -----------------------------------------------------------------------------
+
+
+@commands.command()
+@click.argument("model", type=FILE)
+@click.option("--gate", type=FILE, required=True, help="What it must show, gate.toml.")
+@click.option("--cohort", type=FILE, required=True, help="Patients with known outcomes.")
+@click.option("--by", required=True, metavar="NAME", help="Who decides.")
+@click.option("--override", metavar="REASON", help="Use it although bounds do not hold.")
+@click.option("--out", type=FILE, help="Keep the ruling as .json, promoted or not.")
+@_models_option
+@_runs_option
+@_registry_option
+def promote(
+    model: Path,
+    gate: Path,
+    cohort: Path,
+    by: str,
+    override: str | None,
+    out: Path | None,
+    models: Path,
+    runs: Path,
+    registry_folder: Path | None,
+) -> None:
+    """Put a model into use if it passes the gate; every promotion is a line of the history.
+
+    Exit code 4 when the gate refuses, with every bound that stands against it.
+    """
+    from spinecast.promotion import promoting, telling
+
+    if out is not None:
+        _refuse_ending(out, [".json"])
+        _refuse_existing(out)
+    found = promoting.promote(
+        model,
+        gate,
+        cohort,
+        by=by,
+        override=override,
+        models=models,
+        home=runs,
+        registry_folder=registry_folder,
+    )
+    for line in telling.decided(found):
+        click.echo(line)
+    if out is not None:
+        promoting.write_ruling(found, out)
+    if found.entry is None:
+        raise telling.refusal(str(model), found)
+
+
+@commands.command()
+@click.option("--by", required=True, metavar="NAME", help="Who decides.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@_models_option
+@_runs_option
+def rollback(by: str, reason: str, models: Path, runs: Path) -> None:
+    """Put the model that was in use before back into use; that too is a line of the history."""
+    from spinecast.promotion import promoting, telling
+
+    for line in telling.decided(promoting.rollback(by=by, reason=reason, models=models, home=runs)):
+        click.echo(line)
+
+
+@commands.command()
+@click.option("--verify", "check_it", is_flag=True, help="Hold it against all that can be held.")
+@click.option("--head", metavar="HASH", default="", help="With --verify: a hash noted earlier.")
+@_models_option
+@_runs_option
+def history(
+    check_it: bool,  # noqa: FBT001 - a flag of the command line
+    head: str,
+    models: Path,
+    runs: Path,
+) -> None:
+    """Tell which models were in use, since when, by whom, on what evidence.
+
+    With --verify, exit code 4 when the history was edited, cut or reordered, or when CURRENT, the
+    model's folder or MLflow's registry contradicts it.
+    """
+    from spinecast.promotion import audit, telling
+
+    if check_it or head:
+        told = audit.verify(models, runs, head)
+        click.echo(telling.whole(told))
+        return
+    for line in telling.history(audit.audit(models)):
+        click.echo(line)

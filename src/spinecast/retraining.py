@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from spinecast.disclosure import FEWEST
 from spinecast.errors import Problem, UsageRefused
 from spinecast.explaining.bundle import refuse_existing, write_bundle
 from spinecast.files import reason
@@ -20,7 +23,7 @@ from spinecast.fitting.rival import beside, read_rival
 from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
 from spinecast.measures.sample_size import Standing
-from spinecast.patients.labelled import DataFacts, LabelledCohort
+from spinecast.patients.labelled import LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports import report as reports
 from spinecast.reports.evidence import standing_of
@@ -106,7 +109,7 @@ def retrain(
         result.model,
         result.facts,
         result.booster,
-        _story(result, labelled.facts),
+        _story(result, labelled),
         replace=replace,
     )
     page = None
@@ -155,15 +158,31 @@ def _refuse_unwritable(folder: Path) -> None:
         raise UsageRefused("Nothing could be kept of the training", [problem]) from None
 
 
-def _story(result: TrainingResult, data: DataFacts) -> dict[str, Any]:
-    """How the model was made and how it did, for its folder."""
+def _story(result: TrainingResult, labelled: LabelledCohort) -> dict[str, Any]:
+    """How the model was made, how it did, and how much was not known, for its folder."""
     return {
         "outcome": result.outcome,
-        "data": asdict(data),
+        "data": asdict(labelled.facts),
         "recipe": result.recipe.model_dump(mode="json"),
         "choices": asdict(result.choices),
         "performance": {
             name: performance.to_dict()["estimates"]
             for name, performance in result.performance.items()
         },
+        "unknown": _unknown(labelled),
     }
+
+
+def _unknown(labelled: LabelledCohort) -> dict[str, float | None]:
+    """By factor, the share of the patients learned from of whom it was not known.
+
+    None where that would count one to four patients.
+    """
+    codes = labelled.cohort.codes[~np.isnan(labelled.labels.failed)]
+    counts = np.isnan(codes).sum(axis=0)
+    shown = (counts == 0) | (counts >= FEWEST)
+    shares = [
+        round(int(count) / len(codes), 6) if told else None
+        for count, told in zip(counts, shown, strict=True)
+    ]
+    return dict(zip(labelled.cohort.registry.names, shares, strict=True))

@@ -6,7 +6,7 @@
     refits.csv       coefficients of the bootstrap refits, one line each
     population.json  what patients look like: shares of each value and how factors go together
     facts.json       the cohort in counts, where it agrees with the literature
-    training.json    how it was made: recipe, choices, data and registry fingerprints, performance
+    training.json    how it was made: recipe, choices, data fingerprint, performance, unknowns
     registry/        the registry it was trained with
 
 A folder that lacks a file, has another one, or whose bytes differ from the manifest is refused.

@@ -9,7 +9,10 @@ from typing import Any
 from scipy.special import expit
 
 from spinecast.explaining.scoring import Scorer
+from spinecast.files import write_text
+from spinecast.judging import transport_text
 from spinecast.judging.judgement import Judgement, Thresholds, judge, write_judged
+from spinecast.judging.transport import Transport, transport
 from spinecast.measures.evaluation import Performance
 from spinecast.patients.labelled import LabelledCohort, read_labelled
 
@@ -25,6 +28,7 @@ class Validation:
         scorer: the model.
         labelled: the patients and their outcomes.
         judgement: all measures, with intervals.
+        transport: these patients beside those at home, what was promised, and the verdict.
         same_file: whether the model was trained on this very file.
         remarks: what has to be known beside the figures.
     """
@@ -32,6 +36,7 @@ class Validation:
     scorer: Scorer
     labelled: LabelledCohort
     judgement: Judgement
+    transport: Transport
     same_file: bool
     remarks: tuple[str, ...]
 
@@ -54,6 +59,7 @@ class Validation:
             "same_file": self.same_file,
             "remarks": list(self.remarks),
             **self.judgement.to_dict(),
+            "elsewhere": self.transport.to_dict(),
         }
 
 
@@ -77,13 +83,18 @@ def validate(scorer: Scorer, path: Path, *, thresholds: Thresholds | None = None
     same_file = labelled.facts.sha256 == training.get("data", {}).get("sha256")
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
     judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
-    return Validation(scorer, labelled, judgement, same_file, (*remarks, *judgement.notes))
+    compared = transport(scorer.explainer, training, labelled, judgement, own_patients=same_file)
+    notes = (*remarks, *judgement.notes)
+    return Validation(scorer, labelled, judgement, compared, same_file, notes)
 
 
 def write_validation(found: Validation, folder: Path) -> None:
-    """Keep a validation: `validation.json` and `calibration.svg`, each whole or not at all.
+    """Keep a validation: `validation.json`, `validation.txt` and `calibration.svg`, each whole.
 
     Raises:
         UsageRefused: the folder cannot be written to.
     """
     write_judged(found.to_dict(), found.judgement, found.standing, folder)
+    head = [f"Model {found.scorer.explainer.identity.id} on {found.labelled.name}", *found.remarks]
+    text = [*head, "", *transport_text.lines(found.transport)]
+    write_text(folder / "validation.txt", "\n".join(text) + "\n")

@@ -122,10 +122,11 @@ def _pointed(mlflow: Any, home: Path) -> Iterator[None]:  # noqa: ANN401
 def _refusing(home: Path) -> Iterator[None]:
     """What MLflow or the disk has against the folder, as an error for people."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         said = " ".join(str(error).split())[:500]
         upgrade = f"Run: mlflow db upgrade {tracking_uri(home)}" if "schema" in said else ""
         allowed = "a folder to write to, with a database of this MLflow or none"

@@ -31,6 +31,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 TABLES = [".csv", ".parquet"]
+UNTIDY = [".csv", ".xlsx"]
 FILE = click.Path(path_type=Path)
 
 
@@ -194,6 +195,7 @@ def template(out: Path | None, registry_folder: Path | None) -> None:
 @click.option("--missing", type=click.FloatRange(0, 1), help="Share of answers left blank.")
 @click.option("--out", type=FILE, required=True, help="The cohort, .csv or .parquet.")
 @click.option("--truth", type=FILE, help="Each patient's true risk, .csv or .parquet.")
+@click.option("--untidy", type=FILE, help="The same as a hospital writes it, .csv or .xlsx.")
 @_registry_option
 def simulate(
     patients: int,
@@ -202,6 +204,7 @@ def simulate(
     missing: float | None,
     out: Path,
     truth: Path | None,
+    untidy: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Simulate a cohort with follow-up: the same seed gives the same patients, byte for byte."""
@@ -211,11 +214,18 @@ def simulate(
     for path in (path for path in (out, truth) if path is not None):
         _refuse_ending(path, TABLES)
         _refuse_existing(path)
+    if untidy is not None:
+        _refuse_ending(untidy, UNTIDY)
+        _refuse_existing(untidy)
     registry = _registry(registry_folder)
     made = synthetic.simulate(registry, patients, seed, truth_seed=truth_seed, missing=missing)
     if truth is not None:
         write_table(made.truth_frame(), truth)
     write_table(made.frame(), out)
+    if untidy is not None:
+        from spinecast.site import untidy as hospital
+
+        hospital.write_untidy(hospital.untidy(made.frame(), seed), untidy)
     click.echo(
         f"{patients:,} simulated patients in {out}, {made.outcome.mean():.1%} of whom failed.\n"
         f"Best possible AUROC, that of the true risk itself: {made.best_auroc:.3f}"

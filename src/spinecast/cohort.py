@@ -176,7 +176,7 @@ def check_mapped(mapped: Mapped, registry: Registry, *, to_learn: bool = True) -
         mapped.table, registry, mapped.fingerprint, to_learn=to_learn, findings=mapped.findings
     )
     rejected = mapped.in_their_words(found.rejected)
-    return replace(found, rejected=rejected, ignored_columns=mapped.unused)
+    return replace(found, rejected=rejected, empty_rows=mapped.empty_rows)
 
 
 def check_table(

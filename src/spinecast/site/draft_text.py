@@ -57,9 +57,15 @@ def _line(line: DraftLine) -> Iterator[str]:
     yield from comment(sure + " ".join(line.reasons))
     for text in line.open:
         yield from comment(f"DECIDE {text}")
-    yield f"[columns.{written_key(line.name)}]"
-    for key, value in line.keys.items():
-        yield f"{key} = {written(value)}"
+    table = f"columns.{written_key(line.name)}"
+    yield f"[{table}]"
+    one_line = {key: f"{key} = {written(value)}" for key, value in line.keys.items()}
+    # Many words are easier to read, and to decide about, one below the other.
+    long = [k for k, t in one_line.items() if len(t) > WIDTH and isinstance(line.keys[k], Mapping)]
+    yield from (text for key, text in one_line.items() if key not in long)
+    for key in long:
+        yield f"[{table}.{key}]"
+        yield from (f"{written_key(k)} = {written(v)}" for k, v in line.keys[key].items())
 
 
 def _rest(title: str, names: Iterable[str]) -> Iterator[str]:

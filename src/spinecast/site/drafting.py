@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,7 @@ def _line(
 
 
 def _chosen(target: Target, match: Match) -> DraftLine:
-    column = match.column
-    stand_ins = _stand_ins(target, column)
-    column = column.without(stand_ins)
+    column, stand_ins = match.column, match.stand_ins
     reasons = [f"named {match.named:.0%} alike", f"{match.fits:.0%} of {column.rows:,} values fit"]
     keys: dict[str, Any] = {"column": column.name}
     if stand_ins:
@@ -190,21 +188,6 @@ def _meaning(target: Target, column: Profile) -> Meaning:
         case "level":
             return _levels(target, column)
     return NOTHING
-
-
-def _stand_ins(target: Target, column: Profile) -> tuple[str, ...]:
-    """Numbers like -9 that stand for not known, where they cannot be an answer."""
-    told = [text for text in words().unknown_numbers if text in column.counts]
-    if target.holds == "level":
-        amounts = alias_of(target).bands and len(column.numbers[0])
-        return tuple(
-            t for t in told if (t.startswith("-") if amounts else not matching.level_of(target, t))
-        )
-    if target.holds != "number":
-        return ()
-    low, high = target.bounds
-    rates = list(units.choices(target.unit, target.bounds).values()) or [1.0]
-    return tuple(t for t in told if not any(low <= float(t) * rate <= high for rate in rates))
 
 
 def _unit(target: Target, column: Profile) -> Meaning:
@@ -252,7 +235,9 @@ def _levels(target: Target, column: Profile) -> Meaning:
     waiting = [text for text, level in told.items() if level == OPEN]
     why = (f"{rare} rarer words are not shown here; `check --site` counts them.",) if rare else ()
     open_ = (f"levels: what {', '.join(map(repr, waiting))} means",) if waiting else ()
-    return ({"levels": told} if told else {}), why, open_
+    if all(text == level for text, level in told.items()):
+        return {}, (), open_  # our own words need no translation
+    return {"levels": told}, why, open_
 
 
 def _bands(target: Target, column: Profile) -> Meaning:
@@ -294,9 +279,13 @@ def _by_way(
     parts = [match for match in found if match is not None]
     if len(parts) < len(way.of):
         return None
+    stand_ins = sorted({text for match in parts for text in match.stand_ins})
     combination = COMBINATIONS[way.by]
     keys: dict[str, Any] = {"columns": [m.column.name for m in parts], "by": way.by}
-    reasons = [f"{combination.says}"]
+    reasons = [combination.says]
+    if stand_ins:
+        keys["unknown"] = stand_ins
+        reasons.append(f"{', '.join(stand_ins)} taken as not known.")
     waiting: tuple[str, ...] = ()
     if combination.units:
         keys["units"], why, waiting = _units_of(target, way, [m.column for m in parts])
@@ -308,7 +297,7 @@ def _by_way(
 
 
 def _parts(columns: Sequence[Profile], taken: set[str]) -> Iterator[str]:
-    """Columns from which another is made, as height and weight: they are none of ours themselves."""
+    """Columns from which another is made, as height and weight: none of ours by themselves."""
     for name in words().ingredients:
         if match := _ingredient(name, columns, taken):
             yield match.column.name
@@ -325,7 +314,12 @@ def _ingredient(name: str, columns: Sequence[Profile], taken: set[str]) -> Match
         and (wanted.needs != "number" or len(column.numbers[0]))
     ]
     best = max(found, key=lambda match: match.named, default=None)
-    return best if best and best.named >= matching.SURE else None
+    if best is None or best.named < matching.SURE:
+        return None
+    # What is measured, counted or dated here is never below zero.
+    below = [text for text in words().unknown_numbers if text.startswith("-")]
+    stand_ins = tuple(text for text in below if text in best.column.counts)
+    return replace(best, column=best.column.without(stand_ins), stand_ins=stand_ins)
 
 
 def _units_of(

@@ -46,6 +46,7 @@ class Mapped:
         table: our columns as text; the index holds the hospital's own row numbers.
         findings: cells that the mapping does not explain; their rows are to be rejected.
         set_aside: rows of patients with several, of whom another row is used.
+        empty_rows: rows between others without any entry in the columns used.
         unused: columns of the file that no line of the mapping names.
         reach: for each of our numbers, what it was before and is now.
         fingerprint: SHA-256 of the file.
@@ -56,6 +57,7 @@ class Mapped:
     table: pd.DataFrame
     findings: Findings
     set_aside: int
+    empty_rows: int
     unused: tuple[str, ...]
     reach: Mapping[str, Reach]
     fingerprint: str
@@ -126,9 +128,10 @@ def map_file(path: Path | str, site: Site, registry: Registry, rows: int = ROWS_
     unused = tuple(name for name in names if name not in site.sources)
     kept = table if used.all() else table[used]
     set_aside = int((~used).sum())
+    empty = int(table.index[-1] - table.index[0]) + 1 - len(table)
     findings = whole.findings(kept.index.to_numpy(dtype=np.int64))
     return Mapped(
-        site, file, kept, findings, set_aside, unused, whole.reach, file_fingerprint(path)
+        site, file, kept, findings, set_aside, empty, unused, whole.reach, file_fingerprint(path)
     )
 
 

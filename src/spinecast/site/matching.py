@@ -26,6 +26,8 @@ VALUES_SHARE = 0.4
 """Of the confidence that hangs on whether the values fit; the rest is the name's."""
 WITHIN = 0.9
 """How alike a name is to one that holds all of its two or more words among others."""
+SHORT = 3
+"""Letters of a name up to which only the very same name is alike: ASA is no VAS."""
 _NO_ALIAS = Alias(names=())
 _ICD = re.compile(r"[A-Z]\d\d(\.?\d*)?", re.ASCII)
 
@@ -35,7 +37,8 @@ class Match:
     """A column that could be one of ours.
 
     Attributes:
-        column: its profile.
+        column: its profile, without the numbers that stand for not known.
+        stand_ins: these numbers, as -9.
         named: how alike the names are, 0 to 1.
         fits: the share of known values that would be an answer, in the kindest reading.
         confidence: both together, 0 to 1.
@@ -44,6 +47,7 @@ class Match:
     column: Profile
     named: float
     fits: float
+    stand_ins: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -102,6 +106,8 @@ def _alike(name: str, told: str) -> float:
     parts = set(name.split())
     if len(parts) > 1 and parts <= set(told.split()):
         return max(WITHIN, fuzz.token_sort_ratio(name, told) / 100)
+    if min(len(name), len(told)) <= SHORT and name != told:
+        return 0.0
     return fuzz.token_sort_ratio(name, told) / 100
 
 
@@ -127,7 +133,11 @@ def _match(target: Target, column: Profile) -> Match:
     likeness = named(column, called)
     if target.side == "after" and not column.is_later:
         likeness -= CLEAR
-    return Match(column, max(likeness, 0.0), fit(target, column) if likeness >= POSSIBLE else 0.0)
+    if likeness < POSSIBLE:
+        return Match(column, max(likeness, 0.0), 0.0)
+    left_out = stand_ins(target, column)
+    column = column.without(left_out) if left_out else column
+    return Match(column, likeness, fit(target, column), left_out)
 
 
 def fit(target: Target, column: Profile) -> float:
@@ -141,6 +151,19 @@ def fit(target: Target, column: Profile) -> float:
             return max(_level_share(target, column), _coded_share(target, column))
     is_id = target.name == "patient_id"  # many values; a hospital's name has few
     return column.distinct_share if is_id else 1.0 - column.distinct_share
+
+
+def stand_ins(target: Target, column: Profile) -> tuple[str, ...]:
+    """Numbers like -9 that stand for not known, where they cannot be an answer."""
+    told = [text for text in words().unknown_numbers if text in column.counts]
+    if target.holds == "level":
+        amounts = alias_of(target).bands and len(column.numbers[0])
+        return tuple(t for t in told if (t.startswith("-") if amounts else not level_of(target, t)))
+    if target.holds != "number":
+        return ()
+    low, high = target.bounds
+    rates = list(units.choices(target.unit, target.bounds).values()) or [1.0]
+    return tuple(t for t in told if not any(low <= float(t) * rate <= high for rate in rates))
 
 
 def unit_shares(target: Target, column: Profile) -> Iterator[tuple[str, float]]:

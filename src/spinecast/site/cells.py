@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 from spinecast.answers import UNKNOWN_WORDS, Fault, as_text, day, shown
@@ -30,7 +31,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORE
 _YES_NO = {**YES_NO, "0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """One of the hospital's columns on its way to one of ours."""
 
@@ -49,7 +50,7 @@ class Column:
         text = text.strip()
         return "" if text.casefold() in self._unknown else text
 
-    @property
+    @cached_property
     def _unknown(self) -> frozenset[str]:
         told = (*self.site.unknown, *self.line.unknown)
         return UNKNOWN_WORDS | {word.strip().casefold() for word in told}

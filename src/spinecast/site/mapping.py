@@ -11,18 +11,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
 
 from spinecast.answers import INDEX_DATE, Fault
 from spinecast.errors import DataRefused
 from spinecast.factors import Registry
 from spinecast.patient import PATIENT_ID, SITE
 from spinecast.rejection import Findings, IntArray, Rejected
-from spinecast.site import cells, suspicions
+from spinecast.site import cells, suspicions, units
 from spinecast.site.cells import Column, Meaning, Reader
 from spinecast.site.combinations import COMBINATIONS, Combination
 from spinecast.site.declaration import Line, Site
@@ -31,7 +32,6 @@ from spinecast.site.suspicions import Reach
 from spinecast.site.targets import Target, targets
 from spinecast.tables import file_fingerprint
 
-TextArray: TypeAlias = NDArray[np.object_]
 FloatArray: TypeAlias = NDArray[np.float64]
 RAW_SHOWN = 60
 
@@ -43,7 +43,8 @@ class Mapped:
     Attributes:
         site: the mapping.
         file: the hospital's file.
-        table: our columns as text; the index holds the hospital's own row numbers.
+        table: our columns as text, each kept by its distinct texts; the index holds the
+            hospital's own row numbers.
         findings: cells that the mapping does not explain; their rows are to be rejected.
         set_aside: rows of patients with several, of whom another row is used.
         empty_rows: rows between others without any entry in the columns used.
@@ -116,9 +117,9 @@ def map_file(path: Path | str, site: Site, registry: Registry, rows: int = ROWS_
     whole = _Whole(site, targets(registry))
     for piece in file.pieces(site.sources, rows):
         whole.add(piece)
-    if not whole.tables:
+    table = whole.table()
+    if table is None:
         file.refuse("it has a header and no rows", "one row for each patient is needed")
-    table = pd.concat(whole.tables) if len(whole.tables) > 1 else whole.tables[0]
     if problems := [
         *suspicions.columns(site, whole.targets, whole.reach),
         *suspicions.copies(site, whole.targets, table),
@@ -136,43 +137,61 @@ def map_file(path: Path | str, site: Site, registry: Registry, rows: int = ROWS_
 
 
 class _Whole:
-    """The pieces put together: our text, what could not be explained, how far numbers reach."""
+    """The pieces put together: our text, what could not be explained, how far numbers reach.
+
+    Each column is kept by its distinct texts, for most of them come again and again.
+    """
 
     def __init__(self, site: Site, known: Mapping[str, Target]) -> None:
         self.site = site
         self.targets = {name: known[name] for name in site.columns}
-        self.tables: list[pd.DataFrame] = []
         self.reach: dict[str, Reach] = {}
+        self._parts: dict[str, list[pd.Categorical]] = {}
         self._rows: list[IntArray] = []
-        self._faults: list[tuple[Fault, ...]] = []
-        self._which: list[IntArray] = []
+        self._notes: list[_Note] = []
 
     def add(self, piece: pd.DataFrame) -> None:
         """Map a piece."""
         if not len(piece):
             return
-        mapped: dict[str, TextArray] = {}
+        rows = piece.index.to_numpy(dtype=np.int64)
+        self._rows.append(rows)
         for name, line in self.site.columns.items():
-            made = _Made(piece.index.to_numpy(dtype=np.int64))
-            mapped[name] = _column(piece, self.site, line, self.targets[name], made)
-            for rows, which, faults in made.faults:
-                self._rows.append(rows)
-                self._which.append(which)
-                self._faults.append(faults)
-            reach = suspicions.reach(self.targets[name], made.before, mapped[name], made.count)
+            made = _Made(rows)
+            column = _column(piece, self.site, line, self.targets[name], made)
+            self._parts.setdefault(name, []).append(column)
+            self._notes.extend(made.notes)
+            reach = suspicions.reach(self.targets[name], made.before, column, made.unexplained)
             self.reach[name] = self.reach[name] + reach if name in self.reach else reach
-        if SITE not in mapped and self.site.site:
-            mapped[SITE] = np.full(len(piece), self.site.site, dtype=object)
-        self.tables.append(pd.DataFrame(mapped, index=piece.index, dtype="str"))
+        if SITE not in self.site.columns and self.site.site:
+            own = _Made(rows).texts(np.zeros(len(piece), dtype=np.int64), [self.site.site])
+            self._parts.setdefault(SITE, []).append(own)
+
+    def table(self) -> pd.DataFrame | None:
+        """Our columns as text; None when there was no row."""
+        if not self._rows:
+            return None
+        # A column's pieces are let go as soon as it is whole.
+        whole = {name: union_categoricals(self._parts.pop(name)) for name in list(self._parts)}
+        return pd.DataFrame(whole, index=pd.Index(np.concatenate(self._rows), name="row"))
 
     def findings(self, rows: IntArray) -> Findings:
         """All faults, of the rows that are used."""
         findings = Findings(rows)
-        for own, which, faults in zip(self._rows, self._which, self._faults, strict=True):
-            at = np.minimum(np.searchsorted(rows, own), max(len(rows) - 1, 0))
-            used = rows[at] == own if len(rows) else np.zeros(len(own), dtype=bool)
-            findings.add(at[used], which[used], faults)
+        for note in self._notes:
+            at = np.minimum(np.searchsorted(rows, note.rows), max(len(rows) - 1, 0))
+            used = rows[at] == note.rows if len(rows) else np.zeros(len(note.rows), dtype=bool)
+            findings.add(at[used], note.which[used], note.faults)
         return findings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Note:
+    """Cells that could not be explained: row `rows[i]` has the fault `faults[which[i]]`."""
+
+    rows: IntArray
+    which: IntArray
+    faults: tuple[Fault, ...]
 
 
 class _Made:
@@ -180,60 +199,71 @@ class _Made:
 
     def __init__(self, rows: IntArray) -> None:
         self.rows = rows
-        self.faults: list[tuple[IntArray, IntArray, tuple[Fault, ...]]] = []
+        self.notes: list[_Note] = []
         self.before: FloatArray | None = None
 
     @property
-    def count(self) -> int:
+    def unexplained(self) -> int:
         """How many cells could not be explained."""
-        return sum(len(rows) for rows, _, _ in self.faults)
+        return sum(len(note.rows) for note in self.notes)
 
-    def read(
-        self, column: pd.Series[str], reader: Reader[Meaning], unknown: Meaning
-    ) -> NDArray[Any]:
-        """What the cells of a column mean; each distinct text is read once."""
-        at, texts = pd.factorize(column)
-        meanings = [reader(text) for text in texts.tolist()]
-        return self.spread(at, meanings, unknown)
+    def texts(self, at: IntArray, meanings: Sequence[str | Fault]) -> pd.Categorical:
+        """Distinct texts at their rows; what is a fault is noted, and unknown."""
+        self._note(at, meanings)
+        known = ["" if isinstance(meaning, Fault) else meaning for meaning in meanings]
+        place, distinct = pd.factorize(np.array(known, dtype=object))
+        return pd.Categorical.from_codes(place[at], pd.Index(distinct, dtype="str"))
 
-    def spread(
-        self, at: IntArray, meanings: Sequence[Meaning | Fault], unknown: Meaning
-    ) -> NDArray[Any]:
-        """Distinct meanings at their rows; what is a fault is noted, and unknown."""
+    def numbers(self, column: pd.Series[str], reader: Reader[float]) -> FloatArray:
+        """The numbers of a column; what is a fault is noted, and unknown."""
+        at, meanings = _read(column, reader)
+        self._note(at, meanings)
+        known = [math.nan if isinstance(meaning, Fault) else meaning for meaning in meanings]
+        return np.array(known, dtype=np.float64)[at]
+
+    def _note(self, at: IntArray, meanings: Sequence[Meaning | Fault]) -> None:
         faults = tuple(meaning for meaning in meanings if isinstance(meaning, Fault))
         if faults:
             is_fault = np.array([isinstance(meaning, Fault) for meaning in meanings])
             rows = np.flatnonzero(is_fault[at])
-            self.faults.append((self.rows[rows], (np.cumsum(is_fault) - 1)[at[rows]], faults))
-        kind = object if isinstance(unknown, str) else np.float64
-        known = [unknown if isinstance(meaning, Fault) else meaning for meaning in meanings]
-        return np.array(known, dtype=kind)[at]
+            self.notes.append(_Note(self.rows[rows], (np.cumsum(is_fault) - 1)[at[rows]], faults))
 
 
-def _column(piece: pd.DataFrame, site: Site, line: Line, target: Target, made: _Made) -> TextArray:
+def _read(
+    column: pd.Series[str], reader: Reader[Meaning]
+) -> tuple[IntArray, list[Meaning | Fault]]:
+    """What the cells of a column mean; each distinct text is read once."""
+    at, texts = pd.factorize(column)
+    return at, [reader(text) for text in texts.tolist()]
+
+
+def _column(
+    piece: pd.DataFrame, site: Site, line: Line, target: Target, made: _Made
+) -> pd.Categorical:
     """One of our columns as text."""
     if line.constant is not None:
-        return np.full(len(piece), line.constant, dtype=object)
+        return made.texts(np.zeros(len(piece), dtype=np.int64), [line.constant])
     columns = [Column(site, line, target, source) for source in line.sources]
     if not line.by:
         if target.holds == "number" or line.bands:
-            made.before = _Made(made.rows).read(
-                piece[line.sources[0]], cells.number_reader(columns[0]), math.nan
-            )
-        return made.read(piece[line.sources[0]], cells.answer_reader(columns[0]), "")
+            made.before = _as_written(piece, columns[0])
+        return made.texts(*_read(piece[columns[0].source], cells.answer_reader(columns[0])))
     way = COMBINATIONS[line.by]
     if way.gives == "same":
-        return _first(
-            way, [made.read(piece[c.source], cells.answer_reader(c), "") for c in columns]
-        )
+        return _first(piece, way, columns, made)
     inputs = [
-        made.read(piece[column.source], _input_reader(column, way, place), math.nan)
+        made.numbers(piece[column.source], _input_reader(column, way, place))
         for place, column in enumerate(columns)
     ]
     numbers, at = np.unique(way.function(*inputs), return_inverse=True, equal_nan=True)
     whole = replace(columns[0], source=", ".join(line.sources))
-    texts = [cells.written(whole, way, number) for number in numbers.tolist()]
-    return made.spread(at, texts, "")
+    return made.texts(at, [cells.written(whole, way, number) for number in numbers.tolist()])
+
+
+def _as_written(piece: pd.DataFrame, column: Column) -> FloatArray:
+    """The distinct numbers of a column, in the hospital's own unit."""
+    _, meanings = _read(piece[column.source], cells.number_reader(column))
+    return np.array([meaning for meaning in meanings if not isinstance(meaning, Fault)])
 
 
 def _input_reader(column: Column, way: Combination, place: int) -> Reader[float]:
@@ -244,18 +274,24 @@ def _input_reader(column: Column, way: Combination, place: int) -> Reader[float]
         case "yes_no":
             return cells.yes_no_reader(column)
     unit = way.unit_of(place)
-    rate = suspicions.rate_to(column.line.units[place], unit) if unit else 1.0
-    return cells.number_reader(column, rate)
+    rate = units.rate(column.line.units[place], unit) if unit else 1.0
+    return cells.number_reader(column, rate or 1.0)
 
 
-def _first(way: Combination, texts: Sequence[TextArray]) -> TextArray:
-    """A way that works on whatever the columns hold, worked on the place of each distinct text."""
-    at, distinct = pd.factorize(np.concatenate(texts))
-    places = np.where(distinct[at] == "", np.nan, at).astype(np.float64)
+def _first(
+    piece: pd.DataFrame, way: Combination, columns: Sequence[Column], made: _Made
+) -> pd.Categorical:
+    """A way that takes whatever the columns hold, done on the place of each distinct text."""
+    texts = [
+        made.texts(*_read(piece[column.source], cells.answer_reader(column))) for column in columns
+    ]
+    joined = union_categoricals(texts)
+    distinct = joined.categories.tolist()
+    is_unknown = np.array([text == "" for text in distinct])
+    places = np.where(is_unknown[joined.codes], np.nan, joined.codes)
     chosen = way.function(*np.split(places, len(texts)))
-    unknown = np.isnan(chosen)
-    found = np.asarray(distinct, dtype=object)[np.where(unknown, 0, chosen).astype(np.int64)]
-    return np.where(unknown, "", found).astype(object)
+    at = np.where(np.isnan(chosen), len(distinct), chosen).astype(np.int64)
+    return made.texts(at, [*distinct, ""])
 
 
 # --- patients in several rows ---------------------------------------------------------------------
@@ -272,8 +308,9 @@ def _one_row_each(table: pd.DataFrame, which: str) -> NDArray[np.bool_]:
         return used
     patients, names = pd.factorize(table[PATIENT_ID])
     # Written yyyy-mm-dd, days stand in the order of their text.
-    days, order = np.unique(table[INDEX_DATE].to_numpy(dtype=object), return_inverse=True)
-    unknown = (days == "")[order] | (names == "")[patients]
+    places, days = pd.factorize(table[INDEX_DATE])
+    order = np.argsort(np.argsort(np.asarray(days, dtype=object)))[places]
+    unknown = (table[INDEX_DATE] == "").to_numpy() | (table[PATIENT_ID] == "").to_numpy()
     chosen = np.full(len(names), len(days) if which == "first" else -1)
     (np.minimum if which == "first" else np.maximum).at(chosen, patients, order)
     unclear = np.zeros(len(names), dtype=bool)

@@ -59,20 +59,19 @@ def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, 
 
 
 def reach(
-    target: Target,
-    before: NDArray[np.float64] | None,
-    texts: NDArray[np.object_],
-    unexplained: int,
+    target: Target, before: NDArray[np.float64] | None, column: pd.Categorical, unexplained: int
 ) -> Reach:
-    """How far one of our columns reaches in a piece; `texts` are its cells in our words."""
-    known = int((texts != "").sum())
+    """How far one of our columns reaches in a piece; `before` are numbers as written."""
+    texts = column.categories.to_numpy(dtype=object)
+    counts = np.bincount(column.codes, minlength=len(texts))
+    used = (texts != "") & (counts > 0)
+    known = int(counts[used].sum())
     span = NOWHERE if before is None else _span(before)
     if target.holds != "number":
         return Reach(known + unexplained, known, span, NOWHERE, unexplained)
-    distinct, counts = np.unique(texts[texts != ""].astype(str), return_counts=True)
-    numbers = distinct.astype(float)
+    numbers = texts[used].astype(float)
     low, high = target.bounds
-    possible = int(counts[(numbers >= low) & (numbers <= high)].sum())
+    possible = int(counts[used][(numbers >= low) & (numbers <= high)].sum())
     return Reach(known + unexplained, possible, span, _span(numbers), unexplained)
 
 
@@ -122,7 +121,7 @@ def _fitting(target: Target, told: Reach) -> list[str]:
 
 def copies(site: Site, targets: Mapping[str, Target], table: pd.DataFrame) -> Iterator[Problem]:
     """Outcome columns that say for every patient what a factor says: full of the predictor."""
-    top = table.iloc[:LOOKED_AT]
+    top = table.iloc[:LOOKED_AT].astype("str")
     for after in (target for target in targets.values() if target.side == "after"):
         for before in (target for target in targets.values() if target.side == "before"):
             if before.holds == after.holds and _is_copy(top[before.name], top[after.name]):
@@ -143,8 +142,3 @@ def _is_copy(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
     often = one[both].value_counts()
     # Two yes/no columns may agree by chance where one answer is rare.
     return len(often) >= LEAST_OF_EACH or (len(often) > 1 and often.min() >= LEAST_OF_EACH)
-
-
-def rate_to(word: str, unit: str) -> float:
-    """What one of a declared unit is in the unit a way needs; the mapping has been checked."""
-    return units.rate(word, unit) or 1.0

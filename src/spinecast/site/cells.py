@@ -27,6 +27,7 @@ Reader: TypeAlias = Callable[[str], Meaning | Fault]
 UNMAPPED = "unmapped_level"
 NO_BAND = "outside_bands"
 
+_WHOLE = re.compile(r"([+-]?\d+)[.,]0+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _YES_NO = {**YES_NO, "0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
@@ -147,6 +148,12 @@ def date_reader(column: Column) -> Reader[float]:
 # --- levels ---------------------------------------------------------------------------------------
 
 
+def code_text(text: str) -> str:
+    """A code as a person would have typed it: programs write the code 1 as 1.0."""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
 def level_reader(column: Column) -> Reader[str]:
     """Reads words and codes as our levels."""
     line, field = column.line, column.target.field
@@ -156,7 +163,7 @@ def level_reader(column: Column) -> Reader[str]:
         return _word_reader(column, line.levels)
 
     def read(text: str) -> str | Fault:
-        text = column.known(text)
+        text = code_text(column.known(text))
         answer = field.code(text) if field and text else math.nan
         if isinstance(answer, Fault):
             return _unmapped(column, text, column.target.levels)
@@ -173,7 +180,7 @@ def yes_no_reader(column: Column) -> Reader[float]:
         word = words(text)
         if isinstance(word, Fault) or not word:
             return word if isinstance(word, Fault) else math.nan
-        code = _YES_NO.get(word.casefold())
+        code = _YES_NO.get(code_text(word).casefold())
         return _unmapped(column, word, ("no", "yes")) if code is None else code
 
     return read
@@ -184,7 +191,7 @@ def _word_reader(column: Column, levels: Mapping[str, str]) -> Reader[str]:
 
     def read(text: str) -> str | Fault:
         text = column.known(text)
-        level = folded.get(text.casefold(), "")
+        level = folded.get(text.casefold()) or folded.get(code_text(text).casefold(), "")
         return _unmapped(column, text, tuple(levels)) if text and not level else level
 
     return read

@@ -18,6 +18,9 @@ from spinecast.files import reason
 OPEN = "?"
 """What stands in a draft where a person must decide."""
 
+ROW_NUMBER = "row number"
+"""The way by which a file without ids names its patients: one row, one patient."""
+
 
 def _as_text(value: object) -> object:
     """A constant as text, also where TOML reads a number or a date."""
@@ -45,7 +48,8 @@ class Line(Declared):
 
     Attributes:
         column: the hospital's column; "" is an open decision.
-        columns: several of them, combined `by` a named way (`combinations`).
+        columns: several of them, combined `by` a named way (`combinations`). Without any column,
+            patient_id may come `by` "row number": each row is another patient.
         constant: the same answer for every patient, in our words.
         unit: of the column's numbers; of the number combined, where the way names none.
         units: of each of several columns.

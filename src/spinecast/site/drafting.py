@@ -19,7 +19,7 @@ from spinecast.factors import Registry
 from spinecast.patient import PATIENT_ID
 from spinecast.site import matching, units
 from spinecast.site.combinations import COMBINATIONS
-from spinecast.site.declaration import OPEN, FileForm
+from spinecast.site.declaration import OPEN, ROW_NUMBER, FileForm
 from spinecast.site.guessing import form_of
 from spinecast.site.matching import Choice, Match, alias_of
 from spinecast.site.profile import Profile, profiles
@@ -157,10 +157,17 @@ def _line(
     mine = (choice.match, *choice.others)
     possible = [m for m in mine if m is not None and m.column.name not in parts]
     if not possible:
-        return None
+        return _each_row() if target.name == PATIENT_ID else None
     said = ", ".join(f"{m.column.name!r} ({m.confidence:.2f})" for m in possible)
     return DraftLine(
         target.name, {"column": ""}, None, (f"Not sure: {said}.",), (f"column: {said}, or none",)
+    )
+
+
+def _each_row() -> DraftLine:
+    why = f'No column names the patients. If each row is another patient, by = "{ROW_NUMBER}".'
+    return DraftLine(
+        PATIENT_ID, {"by": OPEN}, None, (why,), (f"by: {ROW_NUMBER!r}, or the column",)
     )
 
 
@@ -227,6 +234,8 @@ def _levels(target: Target, column: Profile) -> Meaning:
     if alias.prefixes and matching.is_icd(column):
         return _prefixes(target, column)
     quoted = {text: count for text, count in column.known.items() if count >= QUOTED}
+    if all(text.isdigit() for text in quoted):
+        quoted = dict(sorted(quoted.items(), key=lambda word: int(word[0])))
     rare = len(column.known) - len(quoted)
     told = {text: matching.level_of(target, text) or OPEN for text in quoted}
     if set(told) & {"1", "2"} == {"1", "2"} and len(target.levels) == len("no"):
@@ -404,6 +413,6 @@ def _dates(
 
 def _repeated(lines: Sequence[DraftLine], columns: Mapping[str, Profile]) -> str:
     by_name = {line.name: line for line in lines}
-    source = by_name[PATIENT_ID].keys["column"] if PATIENT_ID in by_name else ""
+    source = by_name[PATIENT_ID].keys.get("column", "") if PATIENT_ID in by_name else ""
     repeated = bool(source) and any(count > 1 for count in columns[source].known.values())
     return OPEN if repeated and INDEX_DATE in by_name else "refuse"

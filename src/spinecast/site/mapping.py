@@ -26,7 +26,7 @@ from spinecast.rejection import Findings, IntArray, Rejected
 from spinecast.site import cells, suspicions, units
 from spinecast.site.cells import Column, Meaning, Reader
 from spinecast.site.combinations import COMBINATIONS, Combination
-from spinecast.site.declaration import Line, Site
+from spinecast.site.declaration import ROW_NUMBER, Line, Site
 from spinecast.site.reading import ROWS_AT_ONCE, ForeignFile, missing_columns
 from spinecast.site.suspicions import Reach
 from spinecast.site.targets import Target, targets
@@ -243,6 +243,8 @@ def _column(
     """One of our columns as text."""
     if line.constant is not None:
         return made.texts(np.zeros(len(piece), dtype=np.int64), [line.constant])
+    if line.by == ROW_NUMBER:
+        return made.texts(np.arange(len(piece)), [str(row) for row in made.rows.tolist()])
     columns = [Column(site, line, target, source) for source in line.sources]
     if not line.by:
         if target.holds == "number" or line.bands:

@@ -97,8 +97,17 @@ def choose(targets: Mapping[str, Target], columns: Sequence[Profile]) -> dict[st
 
 def named(column: Profile, names: Sequence[str]) -> float:
     """How alike a column's name is to the likest of some names, 0 to 1."""
-    told = (column.told, without_units(column.told))
+    told = {column.told, without_units(column.told)}
+    told |= {_without_beforehand(one) for one in told}
     return max((_alike(name, one) for name in map(plain, names) for one in told), default=0.0)
+
+
+def _without_beforehand(told: str) -> str:
+    """A name without the words that only say "before the operation"."""
+    left = f" {told} "
+    for said in words().beforehand:
+        left = left.replace(f" {said} ", " ")
+    return left.strip() or told
 
 
 def _alike(name: str, told: str) -> float:

@@ -40,6 +40,8 @@ def table(mapped: Mapped) -> list[list[str]]:
 def _origin(line: Line) -> str:
     if line.constant is not None:
         return f"always {line.constant!r}"
+    if not line.sources:
+        return line.by
     named = ", ".join(line.sources)
     return f"{named} ({line.by})" if line.by else named
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinecast.site import dates
+from spinecast.site.cells import code_text
 from spinecast.site.reading import ForeignFile
 from spinecast.site.words import looks_postoperative, plain, words
 
@@ -27,7 +28,7 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Profile:
-    """One column of the file, by its distinct texts (stripped) and how often each stands there."""
+    """One column of the file: its distinct texts (stripped, 1.0 as 1) and how often each is there."""
 
     name: str
     counts: Mapping[str, int]
@@ -123,5 +124,8 @@ def profiles(file: ForeignFile) -> tuple[Profile, ...]:
 
 
 def _profile(name: str, column: pd.Series[str]) -> Profile:
-    counts = column.str.strip().value_counts()
-    return Profile(name, {str(text): int(count) for text, count in counts.items()})
+    counts: dict[str, int] = {}
+    for text, count in column.str.strip().value_counts().items():
+        typed = code_text(str(text))
+        counts[typed] = counts.get(typed, 0) + int(count)
+    return Profile(name, counts)

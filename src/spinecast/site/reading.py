@@ -156,9 +156,11 @@ class _Text:
             try:
                 rows = csv.reader(lines, delimiter=form.delimiter)
                 names = next(itertools.islice(rows, form.header_row - 1, None), [])
-            except (csv.Error, UnicodeDecodeError) as error:
+            except csv.Error as error:
                 given = f"its header cannot be read: {error}"
                 self.file.refuse(given, f"row {form.header_row} names the columns")
+            except UnicodeDecodeError:
+                _refuse_encoding(self.file)
         _check_delimiter(self.file, names)
         return _named(self.file, names)
 
@@ -245,14 +247,18 @@ def _check_delimiter(file: ForeignFile, names: Sequence[str]) -> None:
 def _explain(file: ForeignFile, encoding: str, error: ArrowException) -> NoReturn:
     """What Arrow could not read, in words."""
     if "UTF8" in str(error) and encoding == "utf-8":
-        with file.path.open("rb") as opened:
-            line = next(
-                (at for at, text in enumerate(opened, start=1) if written_in(text) != "utf-8"), 0
-            )
-        given = f"line {line} has a character that is not UTF-8"
-        file.refuse(given, "encoding says utf-8", 'Write encoding = "cp1252" in [file].')
+        _refuse_encoding(file)
     given = "a quotation mark is opened and not closed"
     file.refuse(given, 'a quoted cell ends with "', "Save the file anew.")
+
+
+def _refuse_encoding(file: ForeignFile) -> NoReturn:
+    """Say which line is not UTF-8."""
+    with file.path.open("rb") as opened:
+        lines = enumerate(opened, start=1)
+        line = next((at for at, text in lines if written_in(text) != "utf-8"), 0)
+    given = f"line {line} has a character that is not UTF-8"
+    file.refuse(given, "encoding says utf-8", 'Write encoding = "cp1252" in [file].')
 
 
 # --- headers --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from spinecast.factors import Registry
 from spinecast.patient import PATIENT_ID, suggestion
 from spinecast.site import dates, units
 from spinecast.site.combinations import COMBINATIONS, Combination
-from spinecast.site.declaration import Line, Site, parse_site
+from spinecast.site.declaration import ROW_NUMBER, Line, Site, parse_site
 from spinecast.site.targets import Target, targets
 from spinecast.site.words import looks_postoperative
 
@@ -47,7 +47,8 @@ def _mistakes(site: Site, known: Mapping[str, Target]) -> Iterator[Problem]:
             yield Problem(where, "is not known", allowed, close)
             continue
         target = known[name]
-        yield from _sources(where, line)
+        if name != PATIENT_ID or line != Line(by=ROW_NUMBER):
+            yield from _sources(where, line)
         yield from _meaning(where, line, target)
         yield from _units(where, line, target)
         yield from _dates(where, line.dates)

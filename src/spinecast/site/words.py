@@ -60,6 +60,7 @@ class Words(Declared):
     no: Names
     followup: Names
     before: Names
+    beforehand: Names
     columns: Mapping[str, Alias]
     ingredients: Mapping[str, Ingredient]
 

@@ -31,7 +31,6 @@ QUOTED = 5
 """Patients with the same word from which on it is quoted; a rarer one may say who somebody is."""
 ENOUGH = 0.95
 """Share of the values that must be possible for a unit to be."""
-MOST_TRIED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +359,11 @@ def _share(target: Target, way: Way, parts: Sequence[Profile], pair: Sequence[st
         rate = units.rate(unit, combination.unit_of(place)) or 1.0
         order = np.argsort(numbers)
         levels = np.cumsum(counts[order]) / counts.sum()
-        middle = numbers[order][np.searchsorted(levels, np.linspace(0.2, 0.8, 7))]
-        inputs.append(middle * rate)
+        middle = numbers[order][np.searchsorted(levels, np.linspace(0.2, 0.8, 7))] * rate
+        usual = words().ingredients[way.of[place]].middling
+        if usual and not usual[0] <= float(np.median(middle)) <= usual[1]:
+            return 0.0
+        inputs.append(middle)
     made = combination.function(*inputs)
     if target.holds != "number":
         return 1.0

@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Profile:
-    """One column of the file: its distinct texts (stripped, 1.0 as 1) and how often each is there."""
+    """One column of the file: its distinct texts (1.0 as 1) and how often each is there."""
 
     name: str
     counts: Mapping[str, int]

@@ -49,6 +49,7 @@ class Ingredient(Declared):
 
     names: Names
     needs: Literal["number", "date", "yes_no"]
+    middling: Interval | None = None
 
 
 class Words(Declared):

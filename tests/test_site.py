@@ -20,6 +20,7 @@ from spinecast.site import dates, units
 from spinecast.site.combinations import COMBINATIONS
 from spinecast.site.declaration import FileForm
 from spinecast.site.mapping import map_file
+from spinecast.site.oddities import oddities
 from spinecast.site.overview import remarks, table, unmapped
 from spinecast.site.reading import ForeignFile
 from spinecast.site.reconciling import read_site
@@ -233,6 +234,16 @@ def test_a_unit_by_which_everything_is_impossible_is_said_once(write, tiny):
     few = "Nr;VAS;Raucher\n" + "".join(f"p{n};{n + 20};ja\n" for n in range(60))
     with pytest.raises(DataRefused, match="The unit is wrong: '0-100' would fit"):
         mapped(write, tiny, few, TINY.replace('"0-100"', '"0-10"'))
+
+
+def test_a_unit_by_which_most_is_impossible_is_no_matter_of_rows(write, tiny):
+    # A VAS of 100 mm holds values up to 10 that an NRS could be.
+    rows = "Nr;VAS;Raucher\n" + "".join(f"p{n};{n};ja\n" for n in range(100))
+    with pytest.raises(DataRefused, match="89 of 100 values in '0-10' come out impossible"):
+        mapped(write, tiny, rows, TINY.replace('"0-100"', '"0-10"'))
+    # One slip of the pen among many is one.
+    rows = "Nr;VAS;Raucher\n" + "".join(f"p{n};{n % 10};ja\n" for n in range(50)) + "x;70;ja\n"
+    assert len(mapped(write, tiny, rows, TINY.replace('"0-100"', '"0-10"'))[1].rejected) == 1
 
 
 def test_dates_without_a_pattern_are_said_once(write, tiny):
@@ -618,3 +629,19 @@ def test_the_invented_hospital_has_what_makes_a_file_untidy(cohorts):
     assert all(sign in text for sign in (";", "-9", "k.A.", "92,1", "weibl.", "Opioide_12M"))
     frame = pd.read_csv(cohorts[1], sep=";", encoding="cp1252", dtype="str")
     assert frame["Fallnummer"].duplicated().sum() > 10
+
+
+# --- oddities -------------------------------------------------------------------------------------
+
+
+def test_a_mean_far_from_anybodys_is_said_and_simulated_patients_are_not_odd(registry):
+    codes = simulate(registry, 300, 5).cohort().codes.copy()
+    assert list(oddities(registry, codes)) == []
+    odi, smoking = (registry.names.index(name) for name in ("odi_baseline", "smoking_status"))
+    codes[:, odi] /= 10
+    codes[:, smoking] = 2
+    told = list(oddities(registry, codes))
+    assert [text.split(":")[0] for text in told] == ["odi_baseline", "smoking_status"]
+    assert "100% are 'current'" in told[1]
+    # A handful of patients may be anything.
+    assert list(oddities(registry, codes[:15])) == []

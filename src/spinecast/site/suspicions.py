@@ -86,10 +86,12 @@ def columns(
     """Columns of which no value is possible: one message about the column, none about its rows."""
     for name, told in reaches.items():
         target, line = targets[name], site.columns[name]
-        if told.known < LEAST_KNOWN or told.possible or target.holds in ("text", "level"):
+        if told.known < LEAST_KNOWN or target.holds in ("text", "level"):
+            continue
+        if told.possible and not _is_another_unit(line, target, told):
             continue
         where = f"{site.name} [columns.{name}] from {', '.join(line.sources)}"
-        if target.holds == "date" or told.unexplained == told.known:
+        if target.holds == "date" or told.unexplained == told.known:  # nothing could be read
             kind = "date" if target.holds == "date" else "number"
             given = f"none of {told.known:,} values is a {kind} as declared"
             key = "dates" if kind == "date" else "decimal"
@@ -99,11 +101,19 @@ def columns(
             yield _wrong_unit(where, line, target, told)
 
 
+def _is_another_unit(line: Line, target: Target, told: Reach) -> bool:
+    """Whether most values are impossible and another unit makes all of them possible."""
+    mostly = told.known - told.unexplained - told.possible > told.known / 2
+    return mostly and not line.by and bool(_fitting(target, told))
+
+
 def _wrong_unit(where: str, line: Line, target: Target, told: Reach) -> Problem:
     low, high = target.bounds
     unit = f" in {line.unit!r}" if line.unit else ""
     span = f"{told.after[0]:g} to {told.after[1]:g}"
-    given = f"all {told.known:,} values{unit} come out impossible, from {span}"
+    wrong = told.known - told.possible
+    share = "all" if not told.possible else f"{wrong:,} of"
+    given = f"{share} {told.known:,} values{unit} come out impossible, from {span}"
     allowed = f"{target.name} lies between {low:g} and {high:g} {target.unit}".rstrip()
     fitting = [] if line.by else _fitting(target, told)
     remedy = f"The unit is wrong: {' or '.join(map(repr, fitting))} would fit." if fitting else ""

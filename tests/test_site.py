@@ -486,6 +486,7 @@ def test_a_wrong_encoding_is_refused_either_way(write):
         ("a,a\n1,2\n", "columns of the same name"),
         ("a,b\n1,2,3\n", "3 cells"),
         ("\n\n", "row 1 is empty"),
+        ('a,b\n1,"2\n3,4\n5,6\n', "a quotation mark is opened and not closed"),
     ],
 )
 def test_what_is_no_table_is_refused(write, tiny, text, says):
@@ -493,6 +494,10 @@ def test_what_is_no_table_is_refused(write, tiny, text, says):
     site = read_site(write("site.toml", '[columns.patient_id]\ncolumn = "a"\n'), tiny)
     with pytest.raises(DataRefused, match=says):
         map_file(path, site, tiny)
+
+
+def test_an_inch_is_no_quotation(write):
+    assert texts(write("a.csv", 'a,b\n1,5"\n2,6\n'))["b"].tolist() == ['5"', "6"]
 
 
 def test_rows_above_the_header_are_passed_over(write):

@@ -167,6 +167,7 @@ class _Text:
     def pieces(self, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
         """The rows in blocks of bytes, about `rows` of them at once."""
         names = self.names()
+        _check_quotes(self.file, self._python_encoding)
         found: list[Any] = []
 
         def set_aside(row: Any) -> str:  # noqa: ANN401 - Arrow is untyped
@@ -244,10 +245,32 @@ def _check_delimiter(file: ForeignFile, names: Sequence[str]) -> None:
             file.refuse(given, "the two must agree", f'Write delimiter = "{escaped}" in [file].')
 
 
+def _check_quotes(file: ForeignFile, encoding: str) -> None:
+    """Refuse a quoted cell that never ends: it would swallow the rest of the file without a word.
+
+    Where the marks are even in number none is open. Else the file is gone through cell by cell: a
+    mark within a cell, as in 5", is only a mark.
+    """
+    with file.path.open("rb") as opened:
+        marks = sum(block.count(b'"') for block in iter(lambda: opened.read(BLOCK), b""))
+    if marks % 2 == 0:
+        return
+    try:
+        with file.path.open(encoding=encoding, errors="replace", newline="") as lines:
+            for _ in csv.reader(lines, delimiter=file.form.delimiter, strict=True):
+                pass
+    except csv.Error:
+        _refuse_quotes(file)
+
+
 def _explain(file: ForeignFile, encoding: str, error: ArrowException) -> NoReturn:
     """What Arrow could not read, in words."""
     if "UTF8" in str(error) and encoding == "utf-8":
         _refuse_encoding(file)
+    _refuse_quotes(file)
+
+
+def _refuse_quotes(file: ForeignFile) -> NoReturn:
     given = "a quotation mark is opened and not closed"
     file.refuse(given, 'a quoted cell ends with "', "Save the file anew.")
 

@@ -19,10 +19,11 @@ from spinecast.errors import DataRefused, UsageRefused
 from spinecast.site import dates, units
 from spinecast.site.combinations import COMBINATIONS
 from spinecast.site.declaration import FileForm
+from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.mapping import map_file
 from spinecast.site.oddities import oddities
 from spinecast.site.overview import remarks, table, unmapped
-from spinecast.site.reading import ForeignFile
+from spinecast.site.reading import column_names, pieces
 from spinecast.site.reconciling import read_site
 from spinecast.site.targets import targets
 from spinecast.site.untidy import hospital, untidy, write_untidy
@@ -93,11 +94,11 @@ def test_the_size_of_the_pieces_changes_nothing(registry, cohorts, rows):
         head = cohorts[1].read_bytes().split(b"\n")[:40]
         short = cohorts[1].with_name("short.csv")
         short.write_bytes(b"\n".join(head))
-        pieces, whole = (map_file(short, site, registry, rows=n) for n in (rows, 1000))
+        parts, whole = (map_file(short, site, registry, rows=n) for n in (rows, 1000))
     else:
-        pieces = map_file(cohorts[1], site, registry, rows=rows)
-    pd.testing.assert_frame_equal(pieces.table.astype("str"), whole.table.astype("str"))
-    assert pieces.reach == whole.reach
+        parts = map_file(cohorts[1], site, registry, rows=rows)
+    pd.testing.assert_frame_equal(parts.table.astype("str"), whole.table.astype("str"))
+    assert parts.reach == whole.reach
 
 
 @given(number=st.floats(0.01, 1e4), factor=st.sampled_from(["VAS", "age", "odi"]))
@@ -454,7 +455,7 @@ def test_columns_the_file_does_not_have_are_named_with_near_ones(write, tiny):
 
 
 def texts(path: Path, **form) -> pd.DataFrame:
-    return pd.concat(ForeignFile(path, FileForm(**form)).pieces())
+    return pd.concat(pieces(ForeignFile(path, FileForm(**form))))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252"])
@@ -516,7 +517,7 @@ def test_a_workbook_is_read_as_typed(tmp_path):
     path = tmp_path / "a.xlsx"
     book.save(path)
     file = ForeignFile(path, FileForm(), decimal=",")
-    found = pd.concat(file.pieces())
+    found = pd.concat(pieces(file))
     # Numbers come with the hospital's own decimal mark, so one rule reads them all.
     assert found["VAS"].tolist() == ["7,3", "54"]
     assert found["Tag"].tolist() == ["2020-05-31", "31.05.2020"]
@@ -571,16 +572,16 @@ def test_stata_and_spss_come_with_their_words(tmp_path, ending):
 def test_parquet_is_read_in_pieces(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"a": range(10), "b": [0.5] * 10}).to_parquet(path)
-    pieces = list(ForeignFile(path, decimal=",").pieces(["b"], rows=4))
-    assert [piece.index[0] for piece in pieces] == [2, 6, 10]
-    assert pd.concat(pieces)["b"].tolist() == ["0,5"] * 10
+    found = list(pieces(ForeignFile(path, decimal=","), ["b"], rows=4))
+    assert [piece.index[0] for piece in found] == [2, 6, 10]
+    assert pd.concat(found)["b"].tolist() == ["0,5"] * 10
 
 
 def test_other_kinds_of_files_are_refused(tmp_path):
     with pytest.raises(UsageRefused, match=r"allowed: \.csv"):
-        ForeignFile(tmp_path / "a.docx").names()
+        column_names(ForeignFile(tmp_path / "a.docx"))
     with pytest.raises(UsageRefused, match="cannot be read"):
-        ForeignFile(tmp_path / "nowhere.csv").names()
+        column_names(ForeignFile(tmp_path / "nowhere.csv"))
 
 
 # --- words and the invented hospital --------------------------------------------------------------

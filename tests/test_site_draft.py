@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from spinecast.errors import DataRefused, UsageRefused
 from spinecast.site.declaration import parse_site
 from spinecast.site.draft_text import as_toml, written
-from spinecast.site.drafting import QUOTED, Draft, draft
+from spinecast.site.drafting import Draft, draft
+from spinecast.site.proposing import QUOTED
 from spinecast.site.reconciling import read_site
 from spinecast.site.untidy import untidy, write_untidy
 from spinecast.synthetic import simulate

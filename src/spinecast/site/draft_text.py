@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spinecast.site.drafting import Draft, DraftLine
+from spinecast.site.drafting import Draft
+from spinecast.site.proposing import DraftLine
 
 WIDTH = 100
 

@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from spinecast.site.declaration import FileForm
-from spinecast.site.reading import LOOKED_AT, ForeignFile, written_in
+from spinecast.site.delimited import LOOKED_AT, written_in
+from spinecast.site.foreign_file import ForeignFile
 
 _TEXT = (".csv", ".tsv", ".txt")
 _DELIMITERS = (";", "\t", ",", "|")

@@ -23,11 +23,11 @@ from spinecast.errors import DataRefused
 from spinecast.factors import Registry
 from spinecast.patient import PATIENT_ID, SITE
 from spinecast.rejection import Findings, IntArray, Rejected
-from spinecast.site import cells, suspicions, units
+from spinecast.site import cells, reading, suspicions, units
 from spinecast.site.cells import Column, Meaning, Reader
 from spinecast.site.combinations import COMBINATIONS, Combination
 from spinecast.site.declaration import ROW_NUMBER, Line, Site
-from spinecast.site.reading import ROWS_AT_ONCE, ForeignFile, missing_columns
+from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.suspicions import Reach
 from spinecast.site.targets import Target, targets
 from spinecast.tables import file_fingerprint
@@ -88,7 +88,7 @@ class Mapped:
     def _cells(self, rows: IntArray) -> dict[int, dict[str, str]]:
         """The hospital's own cells in some rows, read again: they are not kept."""
         found: dict[int, dict[str, str]] = {}
-        for piece in self.file.pieces(self.site.sources) if len(rows) else ():
+        for piece in reading.pieces(self.file, self.site.sources) if len(rows) else ():
             wanted = piece[np.isin(piece.index.to_numpy(), rows)]
             records = wanted.to_dict("records")
             cells = ({str(name): str(text) for name, text in one.items()} for one in records)
@@ -96,7 +96,9 @@ class Mapped:
         return found
 
 
-def map_file(path: Path | str, site: Site, registry: Registry, rows: int = ROWS_AT_ONCE) -> Mapped:
+def map_file(
+    path: Path | str, site: Site, registry: Registry, rows: int = reading.ROWS_AT_ONCE
+) -> Mapped:
     """Read a hospital's file and put it into our columns.
 
     Args:
@@ -111,11 +113,11 @@ def map_file(path: Path | str, site: Site, registry: Registry, rows: int = ROWS_
             nonsense of a whole column (a unit by which every value is impossible, say).
     """
     file = ForeignFile(Path(path), site.file, site.decimal)
-    names = file.names()
-    if problems := list(missing_columns(names, site.sources)):
+    names = reading.column_names(file)
+    if problems := list(reading.missing_columns(names, site.sources)):
         raise DataRefused(f"{file.path.name} lacks columns that {site.name} names", problems)
     whole = _Whole(site, targets(registry))
-    for piece in file.pieces(site.sources, rows):
+    for piece in reading.pieces(file, site.sources, rows):
         whole.add(piece)
     table = whole.table()
     if table is None:

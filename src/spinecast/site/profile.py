@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinecast.site import dates
+from spinecast.site import dates, reading
 from spinecast.site.cells import code_text
-from spinecast.site.reading import ForeignFile
+from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.words import looks_postoperative, plain, words
 
 ROWS_LOOKED_AT = 50_000
@@ -117,7 +117,7 @@ class Profile:
 
 def profiles(file: ForeignFile) -> tuple[Profile, ...]:
     """The columns of a file, judged by its first rows."""
-    piece: pd.DataFrame = next(file.pieces(rows=ROWS_LOOKED_AT), pd.DataFrame())
+    piece: pd.DataFrame = next(reading.pieces(file, rows=ROWS_LOOKED_AT), pd.DataFrame())
     if not len(piece):
         file.refuse("it has a header and no rows", "rows are needed to draft a mapping")
     return tuple(_profile(str(name), piece[name]) for name in piece)

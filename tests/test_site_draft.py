@@ -167,6 +167,18 @@ def test_a_day_that_may_be_a_month_is_a_question(registry, tmp_path):
         assert draft(columns(tmp_path / "a.csv", cells), registry).head["dates"] == dates
 
 
+def test_columns_that_write_dates_differently_each_say_how(registry, tmp_path):
+    cells = {
+        "id": range(50),
+        "surgery date": [f"{n % 28 + 1}.01.2020" for n in range(50)],
+        "follow up date": [f"01/{n % 28 + 1}/2021" for n in range(50)],
+    }
+    made = draft(columns(tmp_path / "a.csv", cells), registry)
+    assert "dates" not in made.head
+    assert line_of(made, "index_date").keys["dates"] == "DD.MM.YYYY"
+    assert line_of(made, "followup_date").keys["dates"] == "MM/DD/YYYY"
+
+
 def test_minus_nine_is_unknown_only_where_it_cannot_be_an_answer(registry, tmp_path):
     cells = {"id": range(50), "nrs back": [-9, 1, 2, 3, 10] * 10, "pi ll": [-9, -8, 2, 3, 40] * 10}
     made = draft(columns(tmp_path / "a.csv", cells), registry)
@@ -213,10 +225,11 @@ def test_no_patient_can_be_told_from_a_draft(registry, tmp_path):
         "name": [f"Name{n}" for n in range(50)],
         "raucher": ["nie"] * (50 - QUOTED - 1) + ["ehemalig"] * (QUOTED - 1) + [*rare[:1], "ex"],
         "surgery date": [f"2020-01-{n % 28 + 1:02}" for n in range(50)],
+        "odi": [13] + [20] * 48 + [47],
     }
     text = as_toml(draft(columns(tmp_path / "a.csv", cells), registry))
     assert "nie = " in text
-    for hidden in ("case-1", "Name1", "Müller", "ehemalig", "2020-01"):
+    for hidden in ("case-1", "Name1", "Müller", "ehemalig", "2020-01", "13", "47"):
         assert hidden not in text
 
 

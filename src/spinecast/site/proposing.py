@@ -80,8 +80,9 @@ def _unit(target: Target, column: Profile) -> Meaning:
     if len(fitting) == 1:
         return {"unit": fitting[0]}, (f"Unit: no other than {fitting[0]} is possible.",), ()
     said = " or ".join(map(repr, fitting or shares))
-    low, high = float(column.numbers[0].min()), float(column.numbers[0].max())
-    why = f"Values from {low:g} to {high:g} could be {said}." if fitting else "No unit fits well."
+    # How many fit, and no value: the lowest and the highest are somebody's.
+    each = ", ".join(f"{share:.0%} as {unit!r}" for unit, share in shares.items())
+    why = f"Possible would be {each}."
     return {"unit": OPEN}, (why,), (f"unit: {said}",)
 
 

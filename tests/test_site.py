@@ -268,7 +268,7 @@ def test_a_patient_in_several_rows_is_one_row_by_the_date(write, tiny, which, ke
     rows = "Nr;VAS;Tag\np1;70;05.05.2020\np1;30;04.06.2019\n"
     made, found = mapped(write, tiny, rows, site, head)
     assert found.accepted.codes[:, tiny.names.index("pain")].tolist() == [float(k) for k in kept]
-    assert made.set_aside == (which != "refuse")
+    assert made.set_aside == found.set_aside == (which != "refuse")
     assert len(found.rejected) == (which == "refuse")
     assert found.empty_rows == 0
 

@@ -266,7 +266,7 @@ def test_the_journey_from_the_hospitals_file_to_scores(registry, theirs, bundle_
     assert checked.code == 0
     assert "ODI_Summe" in checked.out
     assert "500 rows: 500 accepted, 0 rejected." in checked.out
-    assert "rows set aside" in checked.out
+    assert "another row of the same patient is used: 2" in checked.out
 
     scores = tmp_path / "scores.csv"
     scored = spinecast(

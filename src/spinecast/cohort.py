@@ -137,6 +137,7 @@ class CheckedCohort:
         suggestions: ignored columns that look like a misspelt absent one, with its name.
         unknown_share: for every factor the share of accepted patients where it is unknown.
         empty_rows: rows without any entry, between others; they are no patients.
+        set_aside: rows of a patient of whom the mapping chose another row (`site.mapping`).
     """
 
     accepted: Cohort
@@ -146,10 +147,11 @@ class CheckedCohort:
     suggestions: Mapping[str, str]
     unknown_share: Mapping[str, float]
     empty_rows: int = 0
+    set_aside: int = 0
 
     @property
     def rows_read(self) -> int:
-        """How many rows the file had."""
+        """How many rows the file had, without those that are no patients or set aside."""
         return len(self.accepted) + len(self.rejected)
 
 
@@ -176,7 +178,9 @@ def check_mapped(mapped: Mapped, registry: Registry, *, to_learn: bool = True) -
         mapped.table, registry, mapped.fingerprint, to_learn=to_learn, findings=mapped.findings
     )
     rejected = mapped.in_their_words(found.rejected)
-    return replace(found, rejected=rejected, empty_rows=mapped.empty_rows)
+    return replace(
+        found, rejected=rejected, empty_rows=mapped.empty_rows, set_aside=mapped.set_aside
+    )
 
 
 def check_table(

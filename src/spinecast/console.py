@@ -68,6 +68,8 @@ def checked(found: CheckedCohort) -> Iterable[str]:
     )
     if found.empty_rows:
         yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
+    if found.set_aside:
+        yield f"Rows set aside, as another row of the same patient is used: {found.set_aside:,}."
     yield from _rejected(found.rejected)
     yield from _ignored(found.ignored_columns, found.suggestions)
     if found.absent_columns:

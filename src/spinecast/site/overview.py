@@ -66,12 +66,7 @@ def unmapped(rejected: Rejected) -> Iterator[tuple[str, str, int]]:
 
 
 def remarks(mapped: Mapped, rejected: Rejected) -> Iterator[str]:
-    """What else is to be said: rows set aside, words without a level, columns not used."""
-    if mapped.set_aside:
-        yield (
-            f"{mapped.set_aside:,} rows set aside: the patient has another row, and site.toml says "
-            f"repeated = {mapped.site.repeated!r}."
-        )
+    """What else is to be said: words without a level, columns not used."""
     by_column: dict[str, list[str]] = {}
     for column, word, count in unmapped(rejected):
         by_column.setdefault(column, []).append(f"{word!r} {count:,}")

@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import xgboost
 
+from spinecast.cohorts.labelled import read_labelled
+from spinecast.cohorts.outcome import derive
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.bundle import write_bundle
 from spinecast.explaining.scoring import Scorer
@@ -33,8 +35,6 @@ from spinecast.knowledge.loading import load_registry
 from spinecast.measures.pooling import pool
 from spinecast.modelling.model import reference_row
 from spinecast.modelling.trees import Trees, leaves_of
-from spinecast.patients.labelled import read_labelled
-from spinecast.patients.outcome import derive
 from spinecast.patients.tables import write_table
 from spinecast.reports.report import write_report
 from spinecast.simulator.synthetic import simulate

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from spinecast import __version__
+from spinecast.cohorts.outcome import derive, in_words
 from spinecast.explaining.assessment import ModelIdentity
 from spinecast.explaining.bundle import write_bundle
 from spinecast.explaining.explanation import Explainer
@@ -29,7 +30,6 @@ from spinecast.knowledge.loading import load_registry
 from spinecast.knowledge.rules import parse
 from spinecast.modelling.model import Model, reference_row
 from spinecast.modelling.trees import Trees, leaves_of
-from spinecast.patients.outcome import derive, in_words
 from spinecast.simulator.synthetic import simulate
 
 # The same examples on every machine; `--hypothesis-profile deep` looks further, overnight.

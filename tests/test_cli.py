@@ -29,7 +29,7 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.handbook import catalogue
 
 COMMANDS = (
-    *("factors", "template", "simulate", "check", "train", "score", "validate"),
+    *("factors", "template", "simulate", "map", "check", "train", "score", "validate"),
     *("promote", "rollback", "history"),
 )
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spinecast.cohorts.cohort import Cohort, check, check_table, template, write_table
+from spinecast.cohorts.outcome import labels
 from spinecast.errors import DataRefused
 from spinecast.patients.answers import as_text, shown
-from spinecast.patients.cohort import Cohort, check, check_table, template, write_table
-from spinecast.patients.outcome import labels
 from spinecast.patients.patient import read_patient
 from spinecast.patients.tables import read_table
 from strategies import corrupted, patients

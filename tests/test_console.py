@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinecast import console
+from spinecast.cohorts.cohort import check_table
+from spinecast.cohorts.outcome import DefinitionCount, Labels
 from spinecast.measures.evaluation import evaluate
-from spinecast.patients.cohort import check_table
-from spinecast.patients.outcome import DefinitionCount, Labels
 
 CELLS = st.text(st.characters(codec="ascii", exclude_categories=("C", "Z")), max_size=12)
 LINES = st.integers(1, 4).flatmap(

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinecast.cohorts.labelled import read_labelled
+from spinecast.cohorts.outcome import derive
 from spinecast.disclosure import FEWEST
 from spinecast.judging.attrition import loss_differences
 from spinecast.judging.characteristics import COLUMNS
 from spinecast.judging.description import describe
 from spinecast.judging.subgroups import subgroups
-from spinecast.patients.labelled import read_labelled
-from spinecast.patients.outcome import derive
 from spinecast.patients.tables import write_table
 from spinecast.reports.checklists import standard
 from spinecast.reports.pointers import ReportFolder

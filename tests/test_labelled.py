@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import pytest
 
+from spinecast.cohorts.labelled import read_labelled
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.patients.labelled import read_labelled
 
 HEADER = "patient_id,index_date,pain,followup_date,pain_followup,revision\n"
 FAILED = "{name},2023-01-01,8,2024-01-01,9,no\n"
@@ -39,6 +39,7 @@ def test_every_row_is_counted_once(tiny, written):
         "accepted": 4,
         "rejected": 1,
         "labelled": 3,
+        "mapping_sha256": "",
     }
     assert found.cohort.patient_id.tolist() == ["Q0", "Q1", "Q2", "Q4"]
     assert found.labels.failed[[0, 1, 3]].tolist() == [1, 0, 0]

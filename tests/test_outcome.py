@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spinecast.cohorts.outcome import compare_definitions, derive, labels
 from spinecast.errors import UsageRefused
 from spinecast.knowledge.endpoint import Definition
 from spinecast.knowledge.rules import parse
-from spinecast.patients.outcome import compare_definitions, derive, labels
 
 NAN = math.nan
 scores = st.one_of(st.just(NAN), st.integers(0, 10).map(float))

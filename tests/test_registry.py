@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from spinecast.cohorts.outcome import labels
 from spinecast.knowledge.factors import BEFORE_SURGERY
 from spinecast.knowledge.references import cited
-from spinecast.patients.outcome import labels
 
 # The factors the evidence was gathered for, by domain.
 FACTORS = {

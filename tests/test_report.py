@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spinecast.cohorts.labelled import read_labelled
 from spinecast.errors import UsageRefused
 from spinecast.fitting.internal import internal_validation
 from spinecast.fitting.recipe import (
@@ -25,7 +26,6 @@ from spinecast.fitting.recipe import (
 from spinecast.fitting.training import OURS, train
 from spinecast.measures.evaluation import compare, evaluate
 from spinecast.measures.pooling import pool
-from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import write_table
 from spinecast.reports import figures
 from spinecast.reports import report as reports

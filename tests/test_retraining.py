@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from conftest import TINY
 from spinecast import retraining
+from spinecast.cohorts.labelled import read_labelled
 from spinecast.errors import DataRefused, ModelRefused, UsageRefused
 from spinecast.explaining.bundle import read_bundle
 from spinecast.explaining.scoring import Scorer
@@ -29,7 +30,6 @@ from spinecast.fitting.recipe import (
 )
 from spinecast.fitting.rival import NOT_TOLD, OWN_PATIENTS
 from spinecast.fitting.training import IN_USE
-from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import file_fingerprint, write_table
 from spinecast.simulator.synthetic import simulate
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spinecast.cohorts.grouping import NOT_KNOWN, groupings
 from spinecast.disclosure import FEWEST
 from spinecast.judging.subgroups import FEWEST_OF_A_KIND, subgroups
 from spinecast.measures.closed_form import measured
 from spinecast.measures.logistic import expit, logit
-from spinecast.patients.grouping import NOT_KNOWN, groupings
 from spinecast.simulator.synthetic import simulate
 
 

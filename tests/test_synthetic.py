@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from spinecast.cohorts import cohort as cohorts
+from spinecast.cohorts.outcome import DAYS_A_MONTH, derive
 from spinecast.distribution.population import Population
 from spinecast.knowledge.rules import parse
 from spinecast.knowledge.simulation import FollowUp
 from spinecast.measures.metrics import auroc
 from spinecast.modelling.features import spread
-from spinecast.patients import cohort as cohorts
-from spinecast.patients.outcome import DAYS_A_MONTH, derive
 from spinecast.simulator.synthetic import simulate
 from spinecast.simulator.truth import draw_truth, intercept_for
 

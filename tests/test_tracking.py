@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
+from spinecast.cohorts.outcome import labels
 from spinecast.errors import UsageRefused
 from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.fitting.recipe import (
@@ -33,14 +34,13 @@ from spinecast.fitting.recipe import (
 )
 from spinecast.knowledge.loading import load_registry
 from spinecast.measures.metrics import MEASURES
-from spinecast.patients.outcome import labels
 from spinecast.simulator.synthetic import simulate
 
 with warnings.catch_warnings():
     # shap calls something matplotlib will one day deprecate.
     warnings.simplefilter("ignore", PendingDeprecationWarning)
+    from spinecast.cohorts.labelled import DataFacts
     from spinecast.fitting.training import train
-    from spinecast.patients.labelled import DataFacts
     from spinecast.runs import logbook, run_files, tracking
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spinecast.cohorts.outcome import derive
 from spinecast.drawing import plots
 from spinecast.errors import DataRefused, UsageRefused
 from spinecast.explaining.bundle import write_bundle
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging.validation import SAME_FILE, SIMULATED, validate, write_validation
 from spinecast.measures.evaluation import evaluate
-from spinecast.patients.outcome import derive
 from spinecast.patients.tables import file_fingerprint, write_table
 from spinecast.simulator.synthetic import simulate
 

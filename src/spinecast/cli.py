@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from spinecast.judging.judgement import Thresholds
     from spinecast.judging.validation import Validation
     from spinecast.knowledge.factors import Registry
+    from spinecast.site.declaration import Site
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 STOPPED = 130
 TABLES = [".csv", ".parquet"]
+UNTIDY = [".csv", ".xlsx"]
 FILE = click.Path(path_type=Path)
 
 
@@ -113,6 +115,17 @@ def _runs_option(command: Command) -> Command:
     )(command)
 
 
+def _site_option(command: Command) -> Command:
+    text = "The hospital's mapping of its own columns to ours, as `spinecast map` drafts it."
+    return click.option("--site", "site_file", type=FILE, metavar="SITE.toml", help=text)(command)
+
+
+def _site(file: Path | None, registry: Registry) -> Site | None:
+    from spinecast.site.reconciling import read_site
+
+    return None if file is None else read_site(file, registry)
+
+
 def _registry(folder: Path | None) -> Registry:
     from spinecast.knowledge.loading import load_registry
 
@@ -167,8 +180,8 @@ def template(out: Path | None, registry_folder: Path | None) -> None:
     """Give a blank cohort (CSV header) and a blank patient (JSON) to fill in."""
     import json
 
+    from spinecast.cohorts import cohort
     from spinecast.files import write_text
-    from spinecast.patients import cohort
 
     header, patient = cohort.template(_registry(registry_folder))
     texts = {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"}
@@ -190,6 +203,7 @@ def template(out: Path | None, registry_folder: Path | None) -> None:
 @click.option("--missing", type=click.FloatRange(0, 1), help="Share of answers left blank.")
 @click.option("--out", type=FILE, required=True, help="The cohort, .csv or .parquet.")
 @click.option("--truth", type=FILE, help="Each patient's true risk, .csv or .parquet.")
+@click.option("--untidy", type=FILE, help="The same as a hospital writes it, .csv or .xlsx.")
 @_registry_option
 def simulate(
     patients: int,
@@ -198,6 +212,7 @@ def simulate(
     missing: float | None,
     out: Path,
     truth: Path | None,
+    untidy: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Simulate a cohort with follow-up: the same seed gives the same patients, byte for byte."""
@@ -207,37 +222,80 @@ def simulate(
     for path in (path for path in (out, truth) if path is not None):
         _refuse_ending(path, TABLES)
         _refuse_existing(path)
+    if untidy is not None:
+        _refuse_ending(untidy, UNTIDY)
+        _refuse_existing(untidy)
     registry = _registry(registry_folder)
     made = synthetic.simulate(registry, patients, seed, truth_seed=truth_seed, missing=missing)
     if truth is not None:
         write_table(made.truth_frame(), truth)
     write_table(made.frame(), out)
+    if untidy is not None:
+        from spinecast.site import untidy as hospital
+
+        hospital.write_untidy(hospital.untidy(made.frame(), seed), untidy)
     click.echo(
         f"{patients:,} simulated patients in {out}, {made.outcome.mean():.1%} of whom failed.\n"
         f"Best possible AUROC, that of the true risk itself: {made.best_auroc:.3f}"
     )
 
 
+@commands.command("map")
+@click.argument("cohort", type=FILE)
+@click.option("--out", type=FILE, required=True, help="The draft, a .toml.")
+@click.option("--sheet", default="", help="Of an Excel workbook.")
+@click.option("--header-row", type=click.IntRange(1, 1000), help="The row that names the columns.")
+@_registry_option
+def map_columns(
+    cohort: Path, out: Path, sheet: str, header_row: int | None, registry_folder: Path | None
+) -> None:
+    """Draft the mapping of a hospital's own file to our columns, for a person to finish.
+
+    Looks at names, values and ranges, and leaves open what it is not sure of. No unit is guessed.
+    """
+    from spinecast import console
+    from spinecast.files import write_text
+    from spinecast.site import draft_text, drafting
+
+    _refuse_ending(out, [".toml"])
+    _refuse_existing(out)
+    made = drafting.draft(cohort, _registry(registry_folder), sheet=sheet, header_row=header_row)
+    write_text(out, draft_text.as_toml(made))
+    for line in console.drafted(made, out):
+        click.echo(line)
+
+
 @commands.command()
 @click.argument("cohort", type=FILE)
 @click.option("--rejected", type=FILE, help="Write every reason, one per line (.csv, .parquet).")
+@_site_option
 @_registry_option
-def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> None:
+def check(
+    cohort: Path, rejected: Path | None, site_file: Path | None, registry_folder: Path | None
+) -> None:
     """Say which rows of a cohort are accepted, and every reason why others are not.
 
-    Exit code 3 when any row is rejected.
+    With --site, also what the mapping made of the hospital's own columns. Exit code 3 when any row
+    is rejected.
     """
     from spinecast import console
-    from spinecast.patients import cohort as cohorts
-    from spinecast.patients import outcome
+    from spinecast.cohorts import cohort as cohorts
+    from spinecast.cohorts import outcome
     from spinecast.patients.tables import write_table
+    from spinecast.site.mapping import map_file
 
     if rejected is not None:
         _refuse_same(rejected, cohort)
     registry = _registry(registry_folder)
-    found = cohorts.check(cohort, registry)
+    if (site := _site(site_file, registry)) is None:
+        found, mapping = cohorts.check(cohort, registry), []
+    else:
+        mapped = map_file(cohort, site, registry)
+        found = cohorts.check_mapped(mapped, registry)
+        mapping = list(console.mapped(mapped, found))
     columns = found.accepted.columns()
     for line in (
+        *mapping,
         *console.checked(found),
         *console.unknown(found),
         "",
@@ -266,6 +324,7 @@ def check(cohort: Path, rejected: Path | None, registry_folder: Path | None) -> 
 @click.option(
     "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
 )
+@_site_option
 @click.option(
     "--runs", type=FILE, default="experiments", show_default=True, help="MLflow's folder."
 )
@@ -281,6 +340,7 @@ def train(
     processes: int | None,
     against: Path | None,
     runs: Path,
+    site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Train a model on a cohort, judge it beside its baselines, report it, and record the run.
@@ -288,13 +348,13 @@ def train(
     The last line is the report's page.
     """
     from spinecast import console, retraining
+    from spinecast.cohorts.labelled import read_labelled
     from spinecast.fitting.recipe import read_recipe
     from spinecast.fitting.refitting import cores
-    from spinecast.patients.labelled import read_labelled
 
     recipe = read_recipe(experiment)
     registry = _registry(registry_folder)
-    found = read_labelled(cohort, registry, recipe.outcome)
+    found = read_labelled(cohort, registry, recipe.outcome, _site(site_file, registry))
     for line in console.labelled(found):
         console.note(line)
     told = retraining.retrain(
@@ -333,6 +393,7 @@ def train(
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
 @click.option("--out", type=FILE, help="A file: .json, .csv, .parquet, .html or .txt.")
 @click.option("--full", is_flag=True, help="Show every factor, however small its contribution.")
+@_site_option
 @_registry_option
 def score(
     patients: Path,
@@ -341,6 +402,7 @@ def score(
     form: str,
     out: Path | None,
     full: bool,  # noqa: FBT001 - a flag of the command line
+    site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Score a patient (JSON) or many (JSON list, CSV, Parquet), and say why.
@@ -362,7 +424,7 @@ def score(
         console.note(f"Model in use: {scorer.bundle.folder} ({scorer.explainer.identity.id}).")
     else:
         scorer = Scorer.load(model_folder, registry_folder)
-    told = batch.read_patients(scorer, patients)
+    told = batch.read_patients(scorer, patients, _site(site_file, scorer.registry))
     for line in console.unused(told):
         console.note(line)
     if out is not None and out.suffix.lower() in batch.ENDINGS:
@@ -412,6 +474,7 @@ def _show(patients: Patients, form: str, out: Path | None, *, full: bool) -> Non
 @click.option("--thresholds", metavar="LOW-HIGH", help="Risks from which to act, as 0.05-0.5.")
 @click.option("--action", metavar="TEXT", help="What acting is; needed for a decision curve.")
 @click.option("--out", type=FILE, required=True, help="Folder for the numbers and the plot.")
+@_site_option
 @_registry_option
 def validate(
     file: Path,
@@ -422,6 +485,7 @@ def validate(
     thresholds: str | None,
     action: str | None,
     out: Path,
+    site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Hold a model against a cohort whose outcomes are known, or judge somebody else's risks.
@@ -434,27 +498,33 @@ def validate(
     at = declared(thresholds, action)
     foreign = any((risks, outcomes, percent))
     if model_folder is not None and not foreign:
-        _validate_model(file, model_folder, registry_folder, at, out)
-    elif model_folder is None and risks and outcomes and registry_folder is None:
+        _validate_model(file, model_folder, registry_folder, at, out, site_file)
+    elif model_folder is None and risks and outcomes and not (registry_folder or site_file):
         _validate_predictions(file, risks, outcomes, at, out, percent=percent)
     else:
         problem = Problem(
             "validate",
             "it does not say what to hold against the outcomes",
-            "either --model (with or without --registry), or --risks and --outcomes",
+            "either --model (with or without --registry and --site), or --risks and --outcomes",
         )
         raise UsageRefused("Nothing was validated", [problem])
 
 
 def _validate_model(
-    cohort: Path, model_folder: Path, registry_folder: Path | None, at: Thresholds | None, out: Path
+    cohort: Path,
+    model_folder: Path,
+    registry_folder: Path | None,
+    at: Thresholds | None,
+    out: Path,
+    site_file: Path | None,
 ) -> None:
     from spinecast import console
     from spinecast.explaining.scoring import Scorer
     from spinecast.judging import transport_text, validation
 
     scorer = Scorer.load(model_folder, registry_folder)
-    found = validation.validate(scorer, cohort, thresholds=at)
+    site = _site(site_file, scorer.registry)
+    found = validation.validate(scorer, cohort, thresholds=at, site=site)
     for line in console.labelled(found.labelled):
         console.note(line)
     validation.write_validation(found, out)

@@ -6,21 +6,24 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from spinecast.cohorts.cohort import CheckedCohort
+    from spinecast.cohorts.labelled import LabelledCohort
+    from spinecast.cohorts.outcome import DefinitionCount, Labels
     from spinecast.explaining.batch import Patients
     from spinecast.judging.foreign import ForeignPredictions
     from spinecast.judging.judgement import Judgement
     from spinecast.measures.decisions import Limits
     from spinecast.measures.evaluation import Estimate, Performance
-    from spinecast.patients.cohort import CheckedCohort
-    from spinecast.patients.labelled import LabelledCohort
-    from spinecast.patients.outcome import DefinitionCount, Labels
     from spinecast.patients.rejection import Rejected
     from spinecast.retraining import Retrained
+    from spinecast.site.drafting import Draft
+    from spinecast.site.mapping import Mapped
 
 # Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
 SHOWN = 20
@@ -66,6 +69,8 @@ def checked(found: CheckedCohort) -> Iterable[str]:
     )
     if found.empty_rows:
         yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
+    if found.set_aside:
+        yield f"Rows set aside, as another row of the same patient is used: {found.set_aside:,}."
     yield from _rejected(found.rejected)
     yield from _ignored(found.ignored_columns, found.suggestions)
     if found.absent_columns:
@@ -100,6 +105,34 @@ def predictions(found: ForeignPredictions) -> Iterable[str]:
         f"{found.rows_read:,} rows: {len(found.risk):,} accepted, {len(found.rejected):,} rejected."
     )
     yield from _rejected(found.rejected)
+
+
+def mapped(told: Mapped, found: CheckedCohort) -> Iterable[str]:
+    """What a mapping made of a hospital's own file, column by column."""
+    from spinecast.site import overview
+    from spinecast.site.oddities import oddities
+
+    yield f"{told.file.path.name} by {told.site.name}:"
+    yield from table(overview.table(told))
+    yield from overview.remarks(told, found.rejected)
+    cohort = found.accepted
+    if odd := list(oddities(cohort.registry, cohort.codes)):
+        yield "This looks like a slip of coding:"
+        yield from (f"  - {text}" for text in odd)
+    yield ""
+
+
+def drafted(made: Draft, out: Path) -> Iterable[str]:
+    """What a drafted mapping found, and what waits for a person."""
+    sure = sum(1 for line in made.lines if not line.open)
+    yield f"{out}: {len(made.lines)} of our columns found, {sure} of them without a question."
+    yield from made.notes
+    if made.later:
+        yield f"After the operation, never offered as factors: {', '.join(made.later)}"
+    if made.decisions:
+        yield f"A person has to decide ({len(made.decisions)}):"
+        yield from (f"  - {decision}" for decision in made.decisions)
+    yield f"Finish {out}, then: spinecast check {made.file.path} --site {out}"
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.disclosure import FEWEST
 from spinecast.errors import Problem, UsageRefused
 from spinecast.explaining.bundle import refuse_existing, write_bundle
@@ -23,7 +24,6 @@ from spinecast.fitting.rival import beside, read_rival
 from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
 from spinecast.measures.sample_size import Standing
-from spinecast.patients.labelled import LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports import report as reports
 from spinecast.reports.evidence import standing_of

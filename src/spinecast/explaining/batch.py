@@ -17,20 +17,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
+from spinecast.cohorts.cohort import CheckedCohort, check_mapped, check_table
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.files import reason, whole_file
 from spinecast.patients.answers import Fault
-from spinecast.patients.cohort import check_table
 from spinecast.patients.patient import PATIENT_ID
 from spinecast.patients.tables import read_table
 from spinecast.progress import Progress, silent
+from spinecast.site.declaration import Site
+from spinecast.site.mapping import map_file
 
 RECORDS = ".json"
 ENDINGS = (RECORDS, ".csv", ".parquet")
@@ -173,22 +176,29 @@ def _listed(names: Sequence[str], marks: BoolArray) -> ObjectArray:
 # --- in ------------------------------------------------------------------------------------------
 
 
-def read_patients(scorer: Scorer, path: Path | str) -> Patients:
+def read_patients(scorer: Scorer, path: Path | str, site: Site | None = None) -> Patients:
     """Read the patients of a file: CSV, Parquet, or JSON with one patient or a list.
+
+    With the mapping of a hospital's own columns (`site`), its own table in any form `site.reading`
+    knows.
 
     Raises:
         UsageRefused: there is no such file, or its ending is another.
         DataRefused: it is not a table, has no patient_id, or is not JSON of patients.
     """
     path = Path(path)
+    registry = scorer.registry
+    if site is not None:
+        mapped = map_file(path, site, registry)
+        checked = check_mapped(mapped, registry, to_learn=False)
+        return _from_table(scorer, mapped.table, checked)
     if path.suffix.lower() == RECORDS:
         return _from_records(scorer, path)
-    return _from_table(scorer, path)
-
-
-def _from_table(scorer: Scorer, path: Path) -> Patients:
     table = read_table(path)
-    checked = check_table(table, scorer.registry, to_learn=False)
+    return _from_table(scorer, table, check_table(table, registry, to_learn=False))
+
+
+def _from_table(scorer: Scorer, table: pd.DataFrame, checked: CheckedCohort) -> Patients:
     places = {row: place for place, row in enumerate(table.index.tolist())}
     faults = {places[row]: found for row, found in checked.rejected.by_row().items()}
     accepted = np.ones(len(table), dtype=bool)

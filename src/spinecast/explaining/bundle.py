@@ -24,6 +24,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.outcome import in_words
 from spinecast.distribution.population import Population
 from spinecast.errors import ModelRefused, Problem, UsageRefused
 from spinecast.explaining.assessment import ModelIdentity, TrainedOn
@@ -37,7 +38,6 @@ from spinecast.modelling.calibration import Recalibration
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.model import Model, Refits, reference_row
 from spinecast.modelling.trees import Trees, leaves_of
-from spinecast.patients.outcome import in_words
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from spinecast.cohorts.cohort import Cohort
 from spinecast.errors import Problem, UsageRefused
 from spinecast.fitting.elsewhere import (
     LaterPeriod,
@@ -30,7 +31,6 @@ from spinecast.fitting.recipe import IntervalRecipe, Recipe
 from spinecast.fitting.refitting import Make, workers
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.logistic import Vector
-from spinecast.patients.cohort import Cohort
 from spinecast.progress import Progress, silent
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from spinecast.cohorts.cohort import Cohort
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.errors import ModelRefused, Problem
 from spinecast.explaining.bundle import Bundle, read_bundle
 from spinecast.fitting.training import IN_USE, OURS, Rival, TrainingResult
 from spinecast.knowledge.factors import Factor, Registry
 from spinecast.measures.evaluation import compare, evaluate
 from spinecast.measures.logistic import Matrix
-from spinecast.patients.cohort import Cohort
-from spinecast.patients.labelled import LabelledCohort
 
 OWN_PATIENTS = (
     "The model in use was trained on this very file: it has seen these patients, the others are "

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.cohort import Cohort
+from spinecast.cohorts.labelled import LabelledCohort
+from spinecast.cohorts.outcome import DAYS_A_MONTH, FOLLOWUP_DATE, in_words
 from spinecast.disclosure import FEWEST
 from spinecast.judging.characteristics import METHOD, Characteristic, characteristics
 from spinecast.judging.flow import Flow, flow
 from spinecast.knowledge.factors import BEFORE_SURGERY, Registry
 from spinecast.measures.evaluation import plain
-from spinecast.patients.cohort import Cohort
-from spinecast.patients.labelled import LabelledCohort
-from spinecast.patients.outcome import DAYS_A_MONTH, FOLLOWUP_DATE, in_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.cohort import Cohort
+from spinecast.cohorts.grouping import NOT_KNOWN, groupings
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.disclosure import FEWEST, may_be_shown
 from spinecast.judging.attrition import FEWEST_LOST, LossDifference, loss_differences
-from spinecast.patients.cohort import Cohort
-from spinecast.patients.grouping import NOT_KNOWN, groupings
-from spinecast.patients.labelled import LabelledCohort
 
 DUPLICATE = "duplicate_patient"
 ANY_RULE = "any rule"

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.cohort import Cohort
+from spinecast.cohorts.grouping import NOT_KNOWN, PERIOD, SITE, Grouping, groupings
 from spinecast.disclosure import FEWEST, may_be_shown
 from spinecast.measures.closed_form import Contrast, Measured, contrast, measured
 from spinecast.measures.decisions import Decision, decision_curve
 from spinecast.measures.evaluation import plain
 from spinecast.measures.logistic import Vector
-from spinecast.patients.cohort import Cohort
-from spinecast.patients.grouping import NOT_KNOWN, PERIOD, SITE, Grouping, groupings
 
 FEWEST_OF_A_KIND = 10
 """Patients with, and without, the outcome below whom a group is not judged; a convention."""

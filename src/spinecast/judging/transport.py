@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.explaining.explanation import Explainer
 from spinecast.judging.case_mix import CaseMix, case_mix
 from spinecast.judging.drift import FactorDrift, drift
 from spinecast.judging.judgement import Judgement
 from spinecast.judging.verdict import Range, Seen, Verdict, verdict
 from spinecast.measures.evaluation import plain
-from spinecast.patients.labelled import LabelledCohort
 
 OURS = "spinecast"
 """Under which name a model folder keeps its own cross-validated performance."""

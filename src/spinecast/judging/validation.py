@@ -8,13 +8,14 @@ from typing import Any
 
 from scipy.special import expit
 
+from spinecast.cohorts.labelled import LabelledCohort, read_labelled
 from spinecast.explaining.scoring import Scorer
 from spinecast.files import write_text
 from spinecast.judging import transport_text
 from spinecast.judging.judgement import Judgement, Thresholds, judge, write_judged
 from spinecast.judging.transport import Transport, transport
 from spinecast.measures.evaluation import Performance
-from spinecast.patients.labelled import LabelledCohort, read_labelled
+from spinecast.site.declaration import Site
 
 SAME_FILE = "These are the very patients the model was trained on: the figures flatter it."
 SIMULATED = "Simulated patients: the figures say how the program works, nothing of real patients."
@@ -63,20 +64,27 @@ class Validation:
         }
 
 
-def validate(scorer: Scorer, path: Path, *, thresholds: Thresholds | None = None) -> Validation:
+def validate(
+    scorer: Scorer,
+    path: Path,
+    *,
+    thresholds: Thresholds | None = None,
+    site: Site | None = None,
+) -> Validation:
     """Score the patients of a cohort file and hold the risks against what became of them.
 
     Args:
         scorer: the model.
         path: the cohort file.
         thresholds: declared beforehand; without them there is no decision curve.
+        site: the mapping of a hospital's own columns, when the file is in these.
 
     Raises:
         UsageRefused: there is no such file.
         DataRefused: it is not a cohort, or nobody's outcome is known.
     """
     training = scorer.bundle.training
-    labelled = read_labelled(path, scorer.registry, training["outcome"])
+    labelled = read_labelled(path, scorer.registry, training["outcome"], site)
     model = scorer.explainer.model
     risk = expit(model.margin(model.rows(labelled.cohort.codes)))
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"

@@ -121,8 +121,8 @@ def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
     except ArrowException:
         _refuse(path, "a quotation mark is opened and not closed", 'a quoted cell ends with "')
     if ragged:
-        raise DataRefused(f"{path.name} is not a table", _ragged(ragged))
-    return _numbered(table.to_pandas())
+        raise DataRefused(f"{path.name} is not a table", ragged_rows(ragged))
+    return numbered(table.to_pandas())
 
 
 def _check_is_text(path: Path, content: bytes) -> None:
@@ -151,10 +151,10 @@ def _header(path: Path, content: bytes) -> list[str]:
     for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(names) == 1 and mark in names[0]:
             _refuse(path, f"its columns are separated by {word}", "commas are needed", _SEPARATE)
-    return _distinct(path, names)
+    return distinct_names(path, names)
 
 
-def _distinct(path: Path, names: Iterable[str]) -> list[str]:
+def distinct_names(path: Path, names: Iterable[str]) -> list[str]:
     """The names, stripped; two columns of one name are refused, all at once."""
     # Spreadsheets leave empty columns behind; nobody can mean anything by them.
     stripped = [name.strip() or f"(column {at})" for at, name in enumerate(names, start=1)]
@@ -196,7 +196,8 @@ def _parse(content: bytes, header: list[str], *, in_order: bool) -> tuple[Any, l
     return table, ragged
 
 
-def _ragged(rows: list[Any]) -> Iterator[Problem]:
+def ragged_rows(rows: list[Any]) -> Iterator[Problem]:
+    """The rows that Arrow set aside because they have more or fewer cells than the header."""
     for row in itertools.islice(rows, SHOWN):
         given = f"{row.actual_columns} cells: {row.text[:40]!r}"
         allowed = f"the header has {row.expected_columns}"
@@ -234,12 +235,12 @@ def _read_parquet(path: Path, content: bytes) -> pd.DataFrame:
         _refuse(
             path, "it is not a Parquet file, or it is damaged", "a whole Parquet file is needed"
         )
-    names = _distinct(path, table.column_names)
-    texts = [_as_text(column) for column in table.columns]
-    return _numbered(pa.table(texts, names=names).to_pandas())
+    names = distinct_names(path, table.column_names)
+    texts = [text_column(column) for column in table.columns]
+    return numbered(pa.table(texts, names=names).to_pandas())
 
 
-def _as_text(column: Any) -> Any:  # noqa: ANN401 - Arrow is untyped
+def text_column(column: Any) -> Any:  # noqa: ANN401 - Arrow is untyped
     """A typed column as the text a person would have typed; what is no value shows its type."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -253,9 +254,9 @@ def _as_text(column: Any) -> Any:  # noqa: ANN401 - Arrow is untyped
     return text.fill_null("")
 
 
-def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+def numbered(table: pd.DataFrame, first: int = 2) -> pd.DataFrame:
     """The rows under the numbers a spreadsheet shows, without those that have no entry at all."""
-    table.index = pd.RangeIndex(2, len(table) + 2, name="row")
+    table.index = pd.RangeIndex(first, len(table) + first, name="row")
     empty = (table.iloc[:, 0] == "").to_numpy(dtype=bool, copy=True)
     if empty.any():
         empty[empty] = (table[empty] == "").all(axis=1).to_numpy(dtype=bool)

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from spinecast.cohorts.labelled import LabelledCohort, read_labelled
 from spinecast.errors import SpinecastError
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging.judgement import judge
 from spinecast.judging.subgroups import Subgroups, subgroups
 from spinecast.measures.delong import auroc_difference
-from spinecast.patients.labelled import LabelledCohort, read_labelled
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["other patients", "cross-validation"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.fitting.effects import FactorEffect, Importance, effects, importance
 from spinecast.fitting.internal import InternalValidation
 from spinecast.fitting.training import OURS, TrainingResult
@@ -20,7 +21,6 @@ from spinecast.measures.logistic import Vector
 from spinecast.measures.sample_size import SampleSize, Standing, for_development, standing
 from spinecast.measures.spread import Spread
 from spinecast.measures.validation_size import for_validation
-from spinecast.patients.labelled import LabelledCohort
 from spinecast.reports.study import Study
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.errors import Problem, UsageRefused
 from spinecast.files import tidy, whole_folder, write_text
 from spinecast.fitting.internal import InternalValidation
 from spinecast.fitting.training import TrainingResult
-from spinecast.patients.labelled import LabelledCohort
 from spinecast.progress import Progress, silent
 from spinecast.reports.card_xml import as_xml
 from spinecast.reports.checklist_pages import address, anchor, as_html, as_markdown, summary

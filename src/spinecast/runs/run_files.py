@@ -13,10 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from spinecast.cohorts.labelled import DataFacts
 from spinecast.drawing import plots
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.knowledge.factors import Registry
-from spinecast.patients.labelled import DataFacts
 
 PACKAGE = Path(__file__).parents[1]
 # What scoring imports; spinecast itself travels as code inside the model.

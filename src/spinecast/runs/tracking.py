@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from spinecast import __version__
+from spinecast.cohorts.labelled import DataFacts
 from spinecast.explaining.bundle import read_bundle
 from spinecast.fitting.recipe import Recipe
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.measures.metrics import MEASURES
-from spinecast.patients.labelled import DataFacts
 from spinecast.reports.evidence import standing_of
 from spinecast.runs import run_files
 from spinecast.runs.logbook import HOME, experiment, opened, set_up, tracking_uri

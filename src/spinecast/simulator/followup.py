@@ -11,12 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.outcome import DAYS_A_MONTH, derive
 from spinecast.knowledge.endpoint import OutcomeColumn, OutcomeSpec
 from spinecast.knowledge.factors import Registry
 from spinecast.knowledge.simulation import FollowUp
 from spinecast.measures.logistic import expit
 from spinecast.patients.answers import INDEX_DATE
-from spinecast.patients.outcome import DAYS_A_MONTH, derive
 from spinecast.simulator.truth import intercept_for, shifts, shifts_of
 
 FloatArray = npt.NDArray[np.float64]

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spinecast.cohorts.cohort import Cohort
 from spinecast.distribution.population import Population
 from spinecast.knowledge.factors import Registry
 from spinecast.knowledge.rules import parse
 from spinecast.measures.metrics import best_auroc
 from spinecast.patients.answers import INDEX_DATE
-from spinecast.patients.cohort import Cohort
 from spinecast.patients.patient import PATIENT_ID, SIMULATED, SITE
 from spinecast.simulator.followup import draw_followup, who_is_lost
 from spinecast.simulator.truth import Truth, draw_truth

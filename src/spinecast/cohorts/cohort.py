@@ -43,12 +43,15 @@ from spinecast.patients.patient import (
 )
 from spinecast.patients.rejection import Findings, Rejected
 from spinecast.patients.tables import file_fingerprint, read_table, write_table
+from spinecast.site.declaration import Site
+from spinecast.site.mapping import Mapped, map_file
 
 __all__ = [
     "CheckedCohort",
     "Cohort",
     "Rejected",
     "check",
+    "check_mapped",
     "check_table",
     "read_patient",
     "read_table",
@@ -134,6 +137,7 @@ class CheckedCohort:
         suggestions: ignored columns that look like a misspelt absent one, with its name.
         unknown_share: for every factor the share of accepted patients where it is unknown.
         empty_rows: rows without any entry, between others; they are no patients.
+        set_aside: rows of a patient of whom the mapping chose another row (`site.mapping`).
     """
 
     accepted: Cohort
@@ -143,34 +147,58 @@ class CheckedCohort:
     suggestions: Mapping[str, str]
     unknown_share: Mapping[str, float]
     empty_rows: int = 0
+    set_aside: int = 0
 
     @property
     def rows_read(self) -> int:
-        """How many rows the file had."""
+        """How many rows the file had, without those that are no patients or set aside."""
         return len(self.accepted) + len(self.rejected)
 
 
-def check(path: Path | str, registry: Registry) -> CheckedCohort:
+def check(path: Path | str, registry: Registry, site: Site | None = None) -> CheckedCohort:
     """Read a cohort file and sort its rows into accepted and rejected.
+
+    Args:
+        path: the file, in our columns; in a hospital's own when `site` maps them.
+        registry: what may be answered.
+        site: the hospital's mapping (`site.reconciling.read_site`).
 
     Raises:
         UsageRefused: when the file cannot be read.
         DataRefused: when it is not a table, or a column that must be there is missing.
     """
+    if site is not None:
+        return check_mapped(map_file(path, site, registry), registry)
     return check_table(read_table(path), registry, file_fingerprint(path))
 
 
+def check_mapped(mapped: Mapped, registry: Registry, *, to_learn: bool = True) -> CheckedCohort:
+    """The same for a hospital's mapped file; reasons name its own columns, values and rows."""
+    found = check_table(
+        mapped.table, registry, mapped.fingerprint, to_learn=to_learn, findings=mapped.findings
+    )
+    rejected = mapped.in_their_words(found.rejected)
+    return replace(
+        found, rejected=rejected, empty_rows=mapped.empty_rows, set_aside=mapped.set_aside
+    )
+
+
 def check_table(
-    table: pd.DataFrame, registry: Registry, fingerprint: str = "", *, to_learn: bool = True
+    table: pd.DataFrame,
+    registry: Registry,
+    fingerprint: str = "",
+    *,
+    to_learn: bool = True,
+    findings: Findings | None = None,
 ) -> CheckedCohort:
     """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected.
 
     A cohort to learn from must have the registry's required columns; patients to be scored only
-    their ids.
+    their ids. `findings` holds what is known to be wrong with the rows beforehand.
     """
     _require_columns(table, registry, to_learn=to_learn)
     reader = reader_for(registry)
-    findings = Findings(table.index.to_numpy(dtype=np.int64))
+    findings = findings or Findings(table.index.to_numpy(dtype=np.int64))
     patient_id = patient_ids(table[PATIENT_ID], findings)
     columns = {
         name: codes(table[name], field, findings) if name in table else nothing_known(table)

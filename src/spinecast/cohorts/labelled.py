@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from spinecast.cohorts.cohort import CheckedCohort, Cohort, check
+from spinecast.cohorts.outcome import Labels, labels
 from spinecast.errors import DataRefused, Problem
 from spinecast.knowledge.factors import Registry
-from spinecast.patients.cohort import CheckedCohort, Cohort, check
-from spinecast.patients.outcome import Labels, labels
+from spinecast.site.declaration import Site
 
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """A cohort file in counts, as a model and its run remember it: nothing of any patient."""
+    """A cohort file in counts, as a model and its run remember it: nothing of any patient.
+
+    `mapping_sha256`: of the site.toml through which it was read, "" without one.
+    """
 
     name: str
     sha256: str
@@ -21,6 +25,7 @@ class DataFacts:
     accepted: int
     rejected: int
     labelled: int
+    mapping_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class LabelledCohort:
     name: str
     checked: CheckedCohort
     labels: Labels
+    mapping_sha256: str = ""
 
     @property
     def cohort(self) -> Cohort:
@@ -46,21 +52,26 @@ class LabelledCohort:
             accepted=len(self.cohort),
             rejected=len(self.checked.rejected),
             labelled=self.labels.known,
+            mapping_sha256=self.mapping_sha256,
         )
 
 
-def read_labelled(path: Path, registry: Registry, definition: str = "") -> LabelledCohort:
+def read_labelled(
+    path: Path, registry: Registry, definition: str = "", site: Site | None = None
+) -> LabelledCohort:
     """Check a cohort file and derive its outcome, by a named definition or the registry's own.
+
+    `site` maps a hospital's own columns to ours.
 
     Raises:
         UsageRefused: there is no such file or definition.
         DataRefused: the file is not a cohort, or nobody's outcome is known.
     """
-    checked = check(path, registry)
+    checked = check(path, registry, site)
     found = labels(registry, checked.accepted.columns(), definition or None)
     if not found.known:
         raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
-    return LabelledCohort(path.name, checked, found)
+    return LabelledCohort(path.name, checked, found, site.sha256 if site else "")
 
 
 def _none(checked: CheckedCohort) -> Problem:

@@ -13,10 +13,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.cohort import Cohort
 from spinecast.knowledge.factors import Factor
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import day
-from spinecast.patients.cohort import Cohort
 
 NOT_KNOWN = "not known"
 SITE, PERIOD = "site", "period"

@@ -1,0 +1,1 @@
+"""Many patients: rows accepted or refused, outcomes derived, groups formed."""

@@ -134,6 +134,7 @@ class CheckedCohort:
         suggestions: ignored columns that look like a misspelt absent one, with its name.
         unknown_share: for every factor the share of accepted patients where it is unknown.
         empty_rows: rows without any entry, between others; they are no patients.
+        remarks: how the file was read, where that was not simply as it stands.
     """
 
     accepted: Cohort
@@ -143,6 +144,7 @@ class CheckedCohort:
     suggestions: Mapping[str, str]
     unknown_share: Mapping[str, float]
     empty_rows: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:

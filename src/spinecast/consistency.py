@@ -11,7 +11,7 @@ from spinecast.errors import Problem
 from spinecast.evidence import Effect
 from spinecast.factors import BEFORE_SURGERY, Factor, Marginal, Prior, Registry
 from spinecast.references import dangling
-from spinecast.rulebook import unreadable
+from spinecast.rulebook import known_beforehand, unreadable
 from spinecast.simulation import FollowUp
 
 TOLERANCE = 1e-9
@@ -282,4 +282,5 @@ _REGISTRY_CHECKS: tuple[Callable[[Registry], Iterable[Problem]], ...] = (
     _simulation,
     dangling,
     unreadable,
+    known_beforehand,
 )

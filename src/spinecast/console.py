@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spinecast.telling import laid_over
+
 if TYPE_CHECKING:
     from spinecast.batch import Patients
     from spinecast.cohort import CheckedCohort
@@ -59,6 +61,8 @@ def note(text: str = "") -> None:
 
 def checked(found: CheckedCohort) -> Iterable[str]:
     """What became of a cohort file, line by line."""
+    yield from laid_over(found.accepted.registry)
+    yield from found.remarks
     yield (
         f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
         f"{len(found.rejected):,} rejected."

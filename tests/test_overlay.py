@@ -110,7 +110,7 @@ def test_the_id_shows_both_and_moves_with_either(folder, tmp_path, tiny):
     assert load_registry(folder).id != laid.id
 
 
-# --- what it says ---------------------------------------------------------------------------------
+# --- what it says --------------------------------------------------------------------------------
 
 
 def test_what_was_added_and_left_out_is_told(folder):
@@ -188,7 +188,7 @@ def test_a_folder_may_lie_over_a_folder_that_lies_over_another(folder, tmp_path)
     assert upper.id.startswith("upper-1-over-own-2-over-tiny-1+")
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- what is refused -----------------------------------------------------------------------------
 
 
 def test_two_things_of_one_name_are_refused_with_both_ways_out(folder):
@@ -238,7 +238,7 @@ def test_a_registry_over_nothing_is_refused(tmp_path, over):
     assert problems(tmp_path)
 
 
-# --- the model adapts -----------------------------------------------------------------------------
+# --- the model adapts ----------------------------------------------------------------------------
 
 
 def test_a_factor_without_published_evidence_starts_at_nothing_and_wide(folder):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spinecast.cohort import CheckedCohort
     from spinecast.decisions import Limits
     from spinecast.evaluation import Estimate, Performance
+    from spinecast.exchange.first_table import FirstTable
+    from spinecast.exchange.one_factor import Suspicion
     from spinecast.foreign import ForeignPredictions
     from spinecast.judgement import Judgement
     from spinecast.labelled import LabelledCohort
@@ -145,16 +147,53 @@ def _ignored(names: Iterable[str], suggestions: Mapping[str, str]) -> Iterable[s
 
 
 def definitions(counts: Sequence[DefinitionCount]) -> Iterable[str]:
-    """How many would have failed by each definition of the outcome."""
+    """How many would have failed by each definition of the outcome, and of whom it is not known."""
     known = [
-        [f"{c.failures:,} of {c.known:,}", f"{c.share:.0%}", c.name, c.title]
+        [
+            f"{c.failures:,} of {c.known:,}",
+            f"{c.share:.0%}",
+            "-" if c.agreement is None else f"{c.agreement:.0%}",
+            "-" if c.kappa is None else f"{c.kappa:.2f}",
+            _why_unknown(c),
+            c.name,
+            c.title,
+        ]
         for c in counts
         if c.share is not None
     ]
     if known:
         yield ""
         yield "Failures by each definition of the outcome, where the follow-up tells:"
-        yield from table(known)
+        yield from table([["failed", "", "alike", "kappa", "not known", "", ""], *known])
+        yield "  alike: judged as by the definition in use. Not known: what is lacked most often."
+    for c in counts:
+        if c.share is None and c.unknown:
+            yield f"  {c.name}: known for nobody; lacking {', '.join(c.why_unknown)}"
+
+
+def _why_unknown(count: DefinitionCount) -> str:
+    why = next(iter(count.why_unknown), "")
+    return f"{count.unknown:,} ({why})" if count.unknown and why else f"{count.unknown:,}"
+
+
+def suspicious(found: Sequence[Suspicion]) -> Iterable[str]:
+    """What looks like an error of coding: what was seen, why perhaps, what to do."""
+    yield ""
+    if not found:
+        yield "Beside what is published, nothing looks like an error of coding."
+        return
+    yield f"Looks like an error of coding ({len(found)}; no row was rejected for it):"
+    for one in found:
+        where = f" at {one.site[:40]}" if one.site else ""
+        yield f"  - {' and '.join(one.columns)}{where}: {one.seen}."
+        yield f"    Likely: {one.cause}. {one.remedy}"
+
+
+def first_table(told: FirstTable) -> Iterable[str]:
+    """Table 1 on a terminal."""
+    yield ""
+    yield from table([[cell[:48] for cell in row] for row in (told.heads, *told.rows)])
+    yield f"  {told.note}"
 
 
 def performances(told: Mapping[str, Performance]) -> Iterable[str]:

@@ -63,6 +63,27 @@ def test_no_small_count_is_written_and_the_screen_shows_it(made, failed):
     assert "kept back" not in shown.note
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_no_small_count_can_be_worked_out_from_the_rest_of_its_row(registry, seed):
+    # What is hidden in a block is the total less what is shown: one to four patients give it away.
+    made = simulate(registry, 60, seed)
+    failed = np.where(np.arange(60) % 5 == 0, math.nan, made.outcome)
+    told = table(made, failed, keep_back=True)
+    blocks = (slice(2, 5), slice(5, -1))
+    hidden = 0
+    for row in told.rows[1:]:
+        if row[0].strip() == "not known" or row[1] in ("", KEPT_BACK) or " to " in row[1]:
+            continue
+        for block in blocks:
+            cells = row[block]
+            if KEPT_BACK in cells:
+                left = counts(row[1:2])[0] - sum(counts([c for c in cells if c != KEPT_BACK]))
+                assert left >= 5
+                assert cells.count(KEPT_BACK) > 1
+                hidden += 1
+    assert hidden
+
+
 def test_a_number_is_told_by_its_quartiles_beside_the_published(made, failed):
     told = table(made, failed, keep_back=False)
     age = next(row for row in told.rows if row[0] == "Age (years)")

@@ -176,11 +176,24 @@ def _rows(
     else:
         yield (factor.label, *("" for _, names in blocks for _ in names), "")
         for place, words in enumerate(parts[0].levels):
-            cells = [_cell(part.levels[words][name]) for part, names in blocks for name in names]
+            cells = _cells([part.levels[words] for part in parts], shown)
             yield (INDENT + words, *cells, f"{told.shares[place]:.0%}")
     if any(cell.patients != 0 for cell in parts[0].unknown.values()):
-        cells = [_cell(part.unknown[name]) for part, names in blocks for name in names]
+        cells = _cells([part.unknown for part in parts], shown)
         yield (f"{INDENT}not known", *cells, "")
+
+
+def _cells(blocks: Sequence[Mapping[str, Cell]], shown: Sequence[tuple[str, ...]]) -> list[str]:
+    """All patients, then each block of groups.
+
+    How many there are of all is told only where every block may tell it: one that keeps it back
+    does so because it would give a small count of its own away.
+    """
+    everyone = [_cell(block[ALL]) for block in blocks]
+    groups = [
+        _cell(block[name]) for block, names in zip(blocks, shown[1:], strict=True) for name in names
+    ]
+    return [KEPT_BACK if KEPT_BACK in everyone else everyone[0], *groups]
 
 
 def _label(factor: Factor) -> str:

@@ -26,6 +26,7 @@ from spinecast.answers import Fault
 from spinecast.assessment import Assessment
 from spinecast.cohort import check_table
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.exchange.redcap_records import as_cohort
 from spinecast.files import reason, whole_file
 from spinecast.patient import PATIENT_ID
 from spinecast.progress import Progress, silent
@@ -55,6 +56,7 @@ class Patients:
         alone: whether the file is one patient, not a list or a table.
         ignored: columns of a table that were not used.
         suggestions: of those, which look like a misspelt factor, with its name.
+        remarks: how a table was read, where that was not simply as it stands.
     """
 
     scorer: Scorer
@@ -65,6 +67,7 @@ class Patients:
     alone: bool = False
     ignored: tuple[str, ...] = ()
     suggestions: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many, the refused among them."""
@@ -187,7 +190,8 @@ def read_patients(scorer: Scorer, path: Path | str) -> Patients:
 
 
 def _from_table(scorer: Scorer, path: Path) -> Patients:
-    table = read_table(path)
+    read = as_cohort(read_table(path), scorer.registry)
+    table = read.table
     checked = check_table(table, scorer.registry, to_learn=False)
     places = {row: place for place, row in enumerate(table.index.tolist())}
     faults = {places[row]: found for row, found in checked.rejected.by_row().items()}
@@ -202,6 +206,7 @@ def _from_table(scorer: Scorer, path: Path) -> Patients:
         faults,
         ignored=checked.ignored_columns,
         suggestions=checked.suggestions,
+        remarks=read.remarks,
     )
 
 

@@ -154,18 +154,33 @@ def factors(name: str | None, registry_folder: Path | None) -> None:
 
 @commands.command()
 @click.option("--out", type=FILE, help="A .csv for a cohort or a .json for a patient.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["blank", "redcap", "json-schema"]),
+    default="blank",
+    show_default=True,
+    help="To fill in, a REDCap data dictionary (.csv), or a JSON Schema (.json).",
+)
 @_registry_option
-def template(out: Path | None, registry_folder: Path | None) -> None:
-    """Give a blank cohort (CSV header) and a blank patient (JSON) to fill in."""
+def template(out: Path | None, form: str, registry_folder: Path | None) -> None:
+    """Give a blank cohort and patient to fill in, or what other programs make their forms from."""
     import json
 
     from spinecast import cohort
+    from spinecast.exchange.json_schema import json_schema_text
+    from spinecast.exchange.redcap_dictionary import dictionary_csv
     from spinecast.files import write_text
 
-    header, patient = cohort.template(_registry(registry_folder))
-    texts = {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"}
+    registry = _registry(registry_folder)
+    header, patient = cohort.template(registry)
+    texts = {
+        "blank": {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"},
+        "redcap": {".csv": dictionary_csv(registry)},
+        "json-schema": {".json": json_schema_text(registry)},
+    }[form]
     if out is None:
-        click.echo(header + "\n" + texts[".json"], nl=False)
+        click.echo("\n".join(texts.values()), nl=False)
         return
     _refuse_ending(out, list(texts))
     _refuse_existing(out)

@@ -30,6 +30,7 @@ from spinecast.checking import (
     sites,
 )
 from spinecast.errors import DataRefused, Problem
+from spinecast.exchange.redcap_records import as_cohort
 from spinecast.factors import Registry
 from spinecast.logic import FloatArray
 from spinecast.patient import (
@@ -167,9 +168,13 @@ def check_table(
 ) -> CheckedCohort:
     """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected.
 
-    A cohort to learn from must have the registry's required columns; patients to be scored only
+    An export from REDCap is read as one (see `exchange.redcap_records`), and that is said. A
+    cohort to learn from must have the registry's required columns; patients to be scored only
     their ids.
     """
+    empty_rows = _empty_rows(table)
+    read = as_cohort(table, registry)
+    table = read.table
     _require_columns(table, registry, to_learn=to_learn)
     reader = reader_for(registry)
     findings = Findings(table.index.to_numpy(dtype=np.int64))
@@ -190,7 +195,8 @@ def check_table(
     )
     rejected = findings.rejected()
     accepted = cohort if not len(rejected) else cohort.take(~findings.is_rejected())
-    return _checked(accepted, rejected, table, reader)
+    found = _checked(accepted, rejected, table, reader)
+    return replace(found, empty_rows=empty_rows, remarks=read.remarks)
 
 
 def template(registry: Registry) -> tuple[str, dict[str, None]]:
@@ -231,8 +237,12 @@ def _checked(
         absent,
         _misspelt(ignored, absent),
         dict(zip(reader.registry.names, map(float, unknown), strict=bool(len(accepted)))),
-        int(table.index[-1] - table.index[0]) + 1 - len(table) if len(table) else 0,
     )
+
+
+def _empty_rows(table: pd.DataFrame) -> int:
+    """Row numbers that are left out between the first row and the last."""
+    return int(table.index[-1] - table.index[0]) + 1 - len(table) if len(table) else 0
 
 
 def _misspelt(ignored: Sequence[str], absent: Sequence[str]) -> dict[str, str]:

@@ -136,7 +136,8 @@ def labelled(found: LabelledCohort) -> Iterable[str]:
 
 
 def unused(patients: Patients) -> Iterable[str]:
-    """Columns of a file of patients that were not used."""
+    """How a file of patients was read, and its columns that were not used."""
+    yield from patients.remarks
     yield from _ignored(patients.ignored, patients.suggestions)
 
 

@@ -24,6 +24,8 @@ from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason, whole_file
 
 ENDINGS = (".csv", ".parquet")
+REPEATED = frozenset({"Complete?", "Survey Timestamp"})
+"""Headings that REDCap gives once for each form when it exports labels; they hold no answer."""
 SHOWN = 20
 """How many problems of one kind are spelled out; the rest are counted."""
 
@@ -158,6 +160,10 @@ def _distinct(path: Path, names: Iterable[str]) -> list[str]:
     """The names, stripped; two columns of one name are refused, all at once."""
     # Spreadsheets leave empty columns behind; nobody can mean anything by them.
     stripped = [name.strip() or f"(column {at})" for at, name in enumerate(names, start=1)]
+    stripped = [
+        f"{name} (column {at})" if name in REPEATED and name in stripped[: at - 1] else name
+        for at, name in enumerate(stripped, start=1)
+    ]
     places: dict[str, list[str]] = {}
     for at, name in enumerate(stripped, start=1):
         places.setdefault(name, []).append(str(at))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
@@ -190,7 +191,16 @@ def read_patients(scorer: Scorer, path: Path | str) -> Patients:
 
 
 def _from_table(scorer: Scorer, path: Path) -> Patients:
-    read = as_cohort(read_table(path), scorer.registry)
+    return patients_of(scorer, read_table(path))
+
+
+def patients_of(scorer: Scorer, rows: pd.DataFrame) -> Patients:
+    """The patients of a table of text, as `read_table` gives it.
+
+    Raises:
+        DataRefused: it has no patient_id.
+    """
+    read = as_cohort(rows, scorer.registry)
     table = read.table
     checked = check_table(table, scorer.registry, to_learn=False)
     places = {row: place for place, row in enumerate(table.index.tolist())}

@@ -67,6 +67,20 @@ def read_table(path: Path | str) -> pd.DataFrame:
     return table
 
 
+def table_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame from a notebook as the table of text that a file of it would give.
+
+    Raises:
+        DataRefused: when it has no rows, or two columns of the same name.
+    """
+    if not len(frame):
+        _refuse(Path("frame"), "it has no rows", "one row for each patient is needed")
+    content = io.BytesIO()
+    distinct = frame.set_axis(_distinct(Path("frame"), map(str, frame.columns)), axis="columns")
+    distinct.to_parquet(content, index=False)
+    return _read_parquet(Path("frame"), content.getvalue())
+
+
 def write_table(table: pd.DataFrame, path: Path | str) -> None:
     """Write a table as CSV or Parquet by its ending; the file appears whole or not at all."""
     path = Path(path)

@@ -9,7 +9,7 @@ from conftest import TINY
 from spinecast import console
 from spinecast.bundle import write_bundle
 from spinecast.catalogue import listing
-from spinecast.cohort import check
+from spinecast.cohort import check, check_table
 from spinecast.errors import UsageRefused
 from spinecast.exchange.toml_text import toml_text
 from spinecast.features import Encoding
@@ -32,6 +32,8 @@ known_at = "referral"
 definition = "By the patient."
 population = { shares = [0.5, 0.3, 0.2] }
 """
+
+OURS = 'over = "spinecast"\nname = "own"\nversion = "1"\n'
 
 
 def head(extra: str = "") -> str:
@@ -129,20 +131,16 @@ def test_everything_that_spoke_of_a_factor_goes_with_it_and_is_told(tmp_path):
     assert laid.laid.dropped == ("impossible combination pack_years_without_smoking",)
 
 
-def test_every_factor_of_ours_but_the_stratum_and_the_baselines_can_be_left_out(registry, tmp_path):
-    definition = registry.outcome.definitions[registry.outcome.default].failure
-    for name in registry.names:
-        write(
-            tmp_path,
-            "registry",
-            f'over = "spinecast"\nname = "own"\nversion = "1"\nleave_out = ["{name}"]',
-        )
-        if name == registry.stratum or name == "odi_baseline":
-            (problem,) = problems(tmp_path)
-            assert name in problem
-        else:
-            assert name not in load_registry(tmp_path).names
-    assert "odi_reduction" in definition
+def test_any_factors_of_ours_but_the_stratum_and_the_baseline_can_be_left_out(registry, tmp_path):
+    kept = {registry.stratum, "odi_baseline"}
+    for domain in registry.domains:
+        own = {factor.name for factor in registry.factors if factor.domain == domain} - kept
+        write(tmp_path, "registry", OURS + f"leave_out = {sorted(own)}")
+        assert set(load_registry(tmp_path).names) == set(registry.names) - own
+    for name in kept:
+        write(tmp_path, "registry", OURS + f'leave_out = ["{name}"]')
+        (problem,) = problems(tmp_path)
+        assert name in problem
 
 
 def test_another_definition_in_use_lets_a_baseline_go(tmp_path):
@@ -238,6 +236,50 @@ def test_a_registry_over_nothing_is_refused(tmp_path, over):
     assert problems(tmp_path)
 
 
+WRONG = [
+    "1",
+    '"x"',
+    "[1]",
+    '["x"]',
+    "[{}]",
+    '[{ name = 1, pair = "x", column = [1] }]',
+    "{ x = 1 }",
+]
+PLACES = [
+    ("registry", "leave_out"),
+    ("registry", "change"),
+    ("registry", "domains"),
+    ("registry", "exclusions"),
+    ("registry", "impossible"),
+    ("registry", "base_rate"),
+    ("outcome", "columns"),
+    ("outcome", "definitions"),
+    ("outcome", "quantities"),
+    ("outcome", "default"),
+    ("population", "correlations"),
+    ("population", "stratum"),
+    ("simulation", "followup"),
+    ("simulation", "departures"),
+    ("simulation", "missing_share"),
+    ("mechanisms", "m"),
+    ("sources", "s"),
+    ("documents", "d"),
+    ("factors/all", "smoking"),
+    ("factors/all", "own"),
+]
+
+
+@pytest.mark.parametrize(("file", "key"), PLACES)
+def test_whatever_is_written_where_something_else_is_meant_is_refused_in_words(tmp_path, file, key):
+    # Ours has every file there is, the tiny one only those that have to be.
+    for own, values in ((head(), WRONG), (OURS, WRONG[-2:])):
+        for value in values:
+            write(tmp_path, "registry", own)
+            line = f"{key} = {value}\n"
+            write(tmp_path, file, own + line if file == "registry" else line)
+            assert problems(tmp_path)
+
+
 # --- the model adapts ----------------------------------------------------------------------------
 
 
@@ -274,6 +316,9 @@ failure = [0.1]
     checked = check(tmp_path / "cohort.csv", laid)
     assert len(checked.accepted) == 200
     assert "Factors left out: diabetes, lesion." in list(console.checked(checked))
+    with_lesion = made.frame().assign(lesion="Hernia").astype("str")
+    told = list(console.checked(check_table(with_lesion, laid)))
+    assert "Column 'lesion' is a factor this registry leaves out, and was not used" in told
     recipe = Recipe(
         baselines=(),
         evidence=EvidenceRecipe(weights=(1.0,), scales=(1.0,)),

@@ -72,7 +72,8 @@ def checked(found: CheckedCohort) -> Iterable[str]:
     if found.empty_rows:
         yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
     yield from _rejected(found.rejected)
-    yield from _ignored(found.ignored_columns, found.suggestions)
+    laid = found.accepted.registry.laid
+    yield from _ignored(found.ignored_columns, found.suggestions, laid.left_out if laid else ())
     if found.absent_columns:
         yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
 
@@ -141,8 +142,13 @@ def unused(patients: Patients) -> Iterable[str]:
     yield from _ignored(patients.ignored, patients.suggestions)
 
 
-def _ignored(names: Iterable[str], suggestions: Mapping[str, str]) -> Iterable[str]:
+def _ignored(
+    names: Iterable[str], suggestions: Mapping[str, str], left_out: Iterable[str] = ()
+) -> Iterable[str]:
     for name in names:
+        if name in left_out:
+            yield f"Column {name!r} is a factor this registry leaves out, and was not used"
+            continue
         hint = f"; did you mean {suggestions[name]!r}?" if name in suggestions else ""
         yield f"Column {name[:40]!r} is not in the registry and was not used{hint}"
 

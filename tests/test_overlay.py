@@ -131,6 +131,19 @@ def test_everything_that_spoke_of_a_factor_goes_with_it_and_is_told(tmp_path):
     assert laid.laid.dropped == ("impossible combination pack_years_without_smoking",)
 
 
+def test_drivers_and_subgroups_that_go_are_told(registry, tmp_path):
+    write(tmp_path, "registry", OURS + 'leave_out = ["sex", "smoking_status"]')
+    laid = load_registry(tmp_path)
+    driven = [
+        m.name for m in registry.mechanisms if "smoking_status" in {d.factor for d in m.drivers}
+    ]
+    assert driven
+    assert "subgroups by sex" in laid.laid.dropped
+    for name in driven:
+        assert f"smoking_status as a driver of {name}" in laid.laid.dropped
+        assert "smoking_status" not in {d.factor for d in laid.mechanism_named[name].drivers}
+
+
 def test_any_factors_of_ours_but_the_stratum_and_the_baseline_can_be_left_out(registry, tmp_path):
     kept = {registry.stratum, "odi_baseline"}
     for domain in registry.domains:

@@ -212,6 +212,7 @@ def test_events_that_contradict_each_other_are_rejected_with_both_answers(regist
     assert len(found.accepted) == 0
     faults = next(iter(found.rejected.by_row().values()))
     assert [fault.given for fault in faults if fault.column == "age"] == ["50 and 61"]
+    assert f"age ({len(written)})" in found.remarks[-1]
 
 
 def test_the_data_access_group_stands_for_the_site(registry, written):

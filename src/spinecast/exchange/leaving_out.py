@@ -72,6 +72,7 @@ def names_in(rule: object) -> frozenset[str]:
 def _head(thinned: Thinned, gone: frozenset[str]) -> None:
     head = thinned.tables["registry"]
     if "subgroups" in head:
+        thinned.dropped.extend(f"subgroups by {n}" for n in head["subgroups"] if n in gone)
         head["subgroups"] = [name for name in head["subgroups"] if name not in gone]
     _filter(thinned, "registry", "impossible", lambda one: names_in(one["rule"]) & gone, "name")
 
@@ -103,6 +104,8 @@ def _mechanisms(thinned: Thinned, gone: frozenset[str]) -> None:
     mechanisms = thinned.tables.get("mechanisms", {})
     for name, mechanism in mechanisms.items():
         drivers = [one for one in mechanism.get("drivers", []) if one["factor"] not in gone]
+        lost = sorted({one["factor"] for one in mechanism.get("drivers", [])} & gone)
+        thinned.dropped.extend(f"{factor} as a driver of {name}" for factor in lost)
         if "drivers" in mechanism:
             mechanisms[name] = {**mechanism, "drivers": drivers}
 

@@ -86,10 +86,18 @@ def as_cohort(table: pd.DataFrame, registry: Registry) -> AsCohort:
     if is_ours:
         _check_mark(named, codes_mark(fields[:-1]))
         named = _worded(_ticks_joined(named, fields), fields)
-    merged = _one_row_each(named)
+    merged, differing = _one_row_each(named)
     told = [_told(is_ours=is_ours)]
     if len(merged) < len(named):
-        told.append(f"{len(named):,} rows of events were joined to {len(merged):,} patients.")
+        told.append(
+            f"{len(named):,} rows of events were joined to those of {len(merged):,} people."
+        )
+    if differing:
+        each = ", ".join(f"{column} ({count:,})" for column, count in differing.items())
+        told.append(
+            f"Events answer differently, in so many patients: {each}. Export only the event before "
+            f"surgery and the one of the follow-up ({registry.horizon})."
+        )
     own = {entry.name for entry in fields} - {MARK}
     added = [name for name in merged.columns if name not in own and _is_added(str(name))]
     return AsCohort(merged.drop(columns=added), tuple(told))
@@ -212,10 +220,14 @@ def _ticked(table: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.Series[
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _one_row_each(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a patient as one; answers that differ between them stand side by side."""
+def _one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows of a patient as one; answers that differ between them stand side by side.
+
+    Returns:
+        The patients, and in how many of them a column's answers differ.
+    """
     if EVENT not in table and "redcap_repeat_instance" not in table:
-        return table
+        return table, {}
     if PATIENT_ID not in table:
         given = f"the export has no column {PATIENT_ID} or {RECORD}"
         problem = Problem(PATIENT_ID, given, "rows of a patient are joined by it", "Export it too.")
@@ -227,21 +239,24 @@ def _one_row_each(table: pd.DataFrame) -> pd.DataFrame:
     own = names.where(~nobody, rows)
     first = ~own.duplicated()
     if first.all():
-        return table
-    merged = table[first].copy()
+        return table, {}
+    merged, differing = table[first].copy(), dict[str, int]()
     place = pd.Series(range(len(merged)), index=own[first])
     for column in map(str, table.columns):
         if column != PATIENT_ID and not column.startswith("redcap_"):
-            merged[column] = _joined(table[column], own, place)
-    return merged
+            merged[column], several = _joined(table[column], own, place)
+            differing |= {column: several} if several else {}
+    return merged, {name: n for name, n in differing.items() if not _is_added(name)}
 
 
-def _joined(column: pd.Series[str], own: pd.Series[str], place: pd.Series[int]) -> list[str]:
-    """The one answer of each patient to one question; several, where events differ."""
+def _joined(
+    column: pd.Series[str], own: pd.Series[str], place: pd.Series[int]
+) -> tuple[list[str], int]:
+    """The one answer of each patient to one question, and how many have several."""
     cells = [""] * len(place)
     given = column.str.strip()
     is_known = ~given.str.casefold().isin(UNKNOWN_WORDS)
     told = pd.DataFrame({"who": own, "cell": given})[is_known].drop_duplicates()
     for at, cell in zip(told["who"].map(place), told["cell"], strict=True):
         cells[at] = f"{cells[at]}{AND}{cell}" if cells[at] else cell
-    return cells
+    return cells, int(told["who"][told["who"].duplicated()].nunique())

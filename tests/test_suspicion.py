@@ -164,6 +164,12 @@ def test_a_default_entered_for_the_unknown_is_said(patients):
     assert patients.only("bmi").rule == "heaped"
 
 
+def test_values_at_the_end_of_a_scale_may_be_true_and_that_is_said(patients):
+    patients.column("pain_catastrophizing")[: len(patients.codes) * 8 // 10] = 0.0
+    one = patients.only("pain_catastrophizing")
+    assert (one.rule, "a true end of the scale" in one.cause) == ("heaped", True)
+
+
 def test_an_error_at_one_site_is_said_of_that_site(patients):
     own = patients.site == "hospital_2"
     column = patients.column("diabetes")

@@ -144,10 +144,12 @@ def _heaped(seen: _Seen) -> Iterator[Suspicion]:
     most = int(counts.argmax())
     share, value = counts[most] / len(seen.known), float(values[most])
     if share >= HEAPED and seen.told.share(value) < COMMON:
+        # Some scores truly pile up at an end of their scale, which mean and SD do not tell.
+        end = "a true end of the scale, or " if value in seen.factor.bounds else ""
         yield seen.flag(
             "heaped",
             f"{share:.0%} have exactly {seen.factor.with_unit(value)}",
-            "a default or a code for unknown was entered where nothing was measured",
+            f"{end}a default or a code for unknown entered where nothing was measured",
             "Leave it empty where it was not measured.",
         )
 
@@ -195,8 +197,8 @@ def _cut(seen: _Seen) -> Iterator[Suspicion]:
 _RULES: tuple[Callable[[_Seen], Iterator[Suspicion]], ...] = (
     _unknown,
     _constant,
-    _scale,
     _heaped,
+    _scale,
     _cut,
     _unused,
     _shares,

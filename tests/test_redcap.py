@@ -265,6 +265,17 @@ def test_one_box_ticked_is_the_answer_and_none_is_no_answer(
     assert registry.by_name[factor].value_of(code) == answer
 
 
+def test_a_label_that_is_the_code_of_another_level_is_not_read(tiny):
+    labels = {"never": "2", "former": "1"}
+    smoking = tiny.by_name["smoking"].model_copy(update={"level_labels": labels})
+    own = tiny.model_copy(update={"factors": (smoking, *tiny.factors[1:])})
+    rows = {"patient_id": ["a", "b"], "smoking": ["1", "3"], f"{BEFORE}_complete": ["2", "2"]}
+    table = pd.DataFrame(rows, index=[2, 3], dtype="str")
+    found = check_table(table, own, to_learn=False)
+    assert list(found.rejected.by_row()) == [2]
+    assert found.accepted.codes[0, 0] == own.by_name["smoking"].level_codes["current"]
+
+
 def test_two_boxes_ticked_are_rejected_with_both(registry, written):
     found = boxes(registry, written, "smoking_status", {"1": "1", "3": "1"})
     (faults,) = found.rejected.by_row().values()

@@ -178,11 +178,16 @@ def _worded(table: pd.DataFrame, fields: Iterable[Entry]) -> pd.DataFrame:
     worded = table.copy()
     for entry in fields:
         if entry.choices and entry.name in table:
-            words = {_plain(spoken): entry.choices[code] for code, spoken in entry.spoken.items()}
-            words |= entry.choices
-            words |= {NOT_KNOWN: "", NOT_KNOWN_CODE: ""}
-            worded[entry.name] = _replaced(table[entry.name], words)
+            worded[entry.name] = _replaced(table[entry.name], _words(entry))
     return worded
+
+
+def _words(entry: Entry) -> dict[str, str]:
+    """The registry's word for every code and label; none for what is both and means two things."""
+    said = {_plain(spoken): entry.choices[code] for code, spoken in entry.spoken.items()}
+    coded = {**entry.choices, NOT_KNOWN: "", NOT_KNOWN_CODE: ""}
+    both = said | coded
+    return {text: word for text, word in both.items() if said.get(text, word) == word}
 
 
 def _replaced(column: pd.Series[str], words: Mapping[str, str]) -> pd.Series[str]:

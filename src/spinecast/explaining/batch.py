@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.exchange.redcap_records import as_cohort
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.files import reason, whole_file
@@ -55,6 +57,7 @@ class Patients:
         alone: whether the file is one patient, not a list or a table.
         ignored: columns of a table that were not used.
         suggestions: of those, which look like a misspelt factor, with its name.
+        remarks: how a table was read, where that was not simply as it stands.
     """
 
     scorer: Scorer
@@ -65,6 +68,7 @@ class Patients:
     alone: bool = False
     ignored: tuple[str, ...] = ()
     suggestions: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many, the refused among them."""
@@ -187,7 +191,17 @@ def read_patients(scorer: Scorer, path: Path | str) -> Patients:
 
 
 def _from_table(scorer: Scorer, path: Path) -> Patients:
-    table = read_table(path)
+    return patients_of(scorer, read_table(path))
+
+
+def patients_of(scorer: Scorer, rows: pd.DataFrame) -> Patients:
+    """The patients of a table of text, as `read_table` gives it.
+
+    Raises:
+        DataRefused: it has no patient_id.
+    """
+    read = as_cohort(rows, scorer.registry)
+    table = read.table
     checked = check_table(table, scorer.registry, to_learn=False)
     places = {row: place for place, row in enumerate(table.index.tolist())}
     faults = {places[row]: found for row, found in checked.rejected.by_row().items()}
@@ -202,6 +216,7 @@ def _from_table(scorer: Scorer, path: Path) -> Patients:
         faults,
         ignored=checked.ignored_columns,
         suggestions=checked.suggestions,
+        remarks=read.remarks,
     )
 
 

@@ -56,11 +56,21 @@ def read_labelled(path: Path, registry: Registry, definition: str = "") -> Label
         UsageRefused: there is no such file or definition.
         DataRefused: the file is not a cohort, or nobody's outcome is known.
     """
-    checked = check(path, registry)
+    return labelled(check(path, registry), path.name, definition)
+
+
+def labelled(checked: CheckedCohort, name: str, definition: str = "") -> LabelledCohort:
+    """Derive the outcome of patients already checked, by a named definition or the registry's own.
+
+    Raises:
+        UsageRefused: there is no such definition.
+        DataRefused: nobody's outcome is known.
+    """
+    registry = checked.accepted.registry
     found = labels(registry, checked.accepted.columns(), definition or None)
     if not found.known:
         raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
-    return LabelledCohort(path.name, checked, found)
+    return LabelledCohort(name, checked, found)
 
 
 def _none(checked: CheckedCohort) -> Problem:

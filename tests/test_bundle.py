@@ -464,7 +464,7 @@ def test_a_file_in_place_of_the_folder_above_is_told(write, tmp_path):
 
 
 def test_a_bug_while_writing_leaves_nothing_behind(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle, "_copy_registry", lambda *_: 1 / 0)
+    monkeypatch.setattr(bundle, "write_registry", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write()
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,8 @@ import pytest
 
 from conftest import TINY
 from spinecast.errors import UsageRefused
+from spinecast.knowledge.consistency import contradictions
+from spinecast.knowledge.endpoint import Definition
 from spinecast.knowledge.loading import load_registry
 
 FACTORS = "factors/all.toml"
@@ -263,3 +265,38 @@ def test_everything_that_contradicts_is_told_at_once(folder):
     change(folder, "population.toml", '"diabetes"]', '"gout"]')
     change(folder, "documents.toml", ', mechanisms = ["scar"]', "")
     assert len(refusal(folder).problems) == 5  # the quote beside the homeless cause is one as well
+
+
+# --- the outcome is what follow-up shows ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "pain > 5",
+        "pain_followup > 4 or smoking == 'current'",
+        "not (diabetes and pain_followup > 4)",
+        "painful and before",
+    ],
+)
+def test_an_outcome_known_before_surgery_is_refused(tiny, failure):
+    spec = tiny.outcome
+    definition = Definition(title="T", failure=failure, mark="assumption")
+    changed = spec.model_copy(
+        update={
+            "definitions": {**spec.definitions, "own": definition},
+            "quantities": {**spec.quantities, "before": "pain >= 4"},
+        }
+    )
+    found = contradictions(tiny.model_copy(update={"outcome": changed}))
+    assert [problem.where for problem in found] == ["outcome.toml [definitions.own]"]
+    assert "known before surgery" in str(found[0])
+
+
+@pytest.mark.parametrize(
+    "failure", ["pain - pain_followup < 2", "share < 0.3", "pain_followup > pain", "painful"]
+)
+def test_a_baseline_may_be_where_a_change_starts(tiny, failure):
+    definition = Definition(title="T", failure=failure, mark="assumption")
+    spec = tiny.outcome.model_copy(update={"definitions": {"failed": definition}})
+    assert contradictions(tiny.model_copy(update={"outcome": spec})) == []

@@ -156,8 +156,18 @@ def test_definitions_nobody_can_be_judged_by_are_not_listed():
     none = DefinitionCount("other", "Otherwise", 0, 0, None)
     assert list(console.definitions([none])) == []
     said = list(console.definitions([none, known]))
-    assert said[-1].split() == ["300", "of", "1,200", "25%", "strict", "Strictly"]
+    words = said[-2].split()
     assert "other" not in "".join(said)
+    assert words == ["300", "of", "1,200", "25%", "-", "-", "0", "strict", "Strictly"]
+
+
+def test_agreement_and_the_reason_for_the_unknown_stand_beside_a_definition():
+    told = DefinitionCount("strict", "Strictly", 90, 30, 1 / 3, 10, {"odi": 8, "pain": 3}, 90, 0.8)
+    nobody = DefinitionCount("other", "Otherwise", 0, 0, None, 100, {"satisfaction": 100})
+    text = "\n".join(console.definitions([told, nobody]))
+    assert "80%" in text
+    assert "10 (odi)" in text
+    assert "other: known for nobody; lacking satisfaction" in text
 
 
 # --- performances ---------------------------------------------------------------------------------

@@ -148,3 +148,52 @@ def test_all_rules_that_cannot_be_understood_are_told(tiny):
         "outcome.toml definitions.one",
         "outcome.toml definitions.two",
     ]
+
+
+# --- definitions side by side --------------------------------------------------------------------
+
+
+def test_a_definition_agrees_wholly_with_itself(tiny):
+    table = columns(tiny, [(5, 1, 0, 365), (5, 5, 0, 365), (NAN, 3, 1, 365), (5, NAN, NAN, 365)])
+    first = next(one for one in compare_definitions(tiny, table) if one.name == "failed")
+    assert (first.both_known, first.agreement, first.kappa) == (first.known, 1.0, 1.0)
+
+
+def test_agreement_is_counted_where_both_are_known(tiny):
+    # failed: no, yes, yes (revised), unknown; painful: no, yes, no, yes.
+    rows = [(8, 1, 0, 365), (5, 5, 0, 365), (NAN, 3, 1, 365), (NAN, 9, 0, 365)]
+    by_name = {one.name: one for one in compare_definitions(tiny, columns(tiny, rows))}
+    painful = by_name["painful"]
+    assert (painful.known, painful.failures) == (4, 2)
+    assert (painful.both_known, painful.agreement) == (3, pytest.approx(2 / 3))
+    # By hand: failures 1/3 and 2/3, so chance agrees in 2/9 + 2/9 = 4/9; (2/3 - 4/9) / (5/9) = 0.4.
+    assert painful.kappa == pytest.approx(0.4)
+    against = {one.name: one for one in compare_definitions(tiny, columns(tiny, rows), "painful")}
+    assert against["failed"].agreement == painful.agreement
+
+
+def test_every_unknown_outcome_has_a_reason(tiny):
+    rows = [
+        (NAN, 9, 0, 365),  # no baseline
+        (5, NAN, NAN, 365),  # no follow-up at all
+        (5, 5, NAN, 900),  # seen too late
+        (0, 9, 0, 365),  # a share of nothing
+    ]
+    by_name = {one.name: one for one in compare_definitions(tiny, columns(tiny, rows))}
+    assert by_name["failed"].unknown == 4
+    assert by_name["failed"].why_unknown == {
+        "pain": 1,
+        "pain_followup": 1,
+        "revision": 1,
+        "seen outside the window": 1,
+        "cannot be calculated": 1,
+    }
+    assert by_name["painful"].why_unknown == {"pain_followup": 1, "seen outside the window": 1}
+
+
+@given(st.lists(one_patient, min_size=1, max_size=8))
+def test_unknown_and_known_are_all_and_unknown_ones_say_why(tiny, rows):
+    for count in compare_definitions(tiny, columns(tiny, rows)):
+        assert count.known + count.unknown == len(rows)
+        assert bool(count.why_unknown) == bool(count.unknown)
+        assert sum(count.why_unknown.values()) >= count.unknown

@@ -175,18 +175,33 @@ def factors(name: str | None, registry_folder: Path | None) -> None:
 
 @commands.command()
 @click.option("--out", type=FILE, help="A .csv for a cohort or a .json for a patient.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["blank", "redcap", "json-schema"]),
+    default="blank",
+    show_default=True,
+    help="To fill in, a REDCap data dictionary (.csv), or a JSON Schema (.json).",
+)
 @_registry_option
-def template(out: Path | None, registry_folder: Path | None) -> None:
-    """Give a blank cohort (CSV header) and a blank patient (JSON) to fill in."""
+def template(out: Path | None, form: str, registry_folder: Path | None) -> None:
+    """Give a blank cohort and patient to fill in, or what other programs make their forms from."""
     import json
 
     from spinecast.cohorts import cohort
+    from spinecast.exchange.json_schema import json_schema_text
+    from spinecast.exchange.redcap_dictionary import dictionary_csv
     from spinecast.files import write_text
 
-    header, patient = cohort.template(_registry(registry_folder))
-    texts = {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"}
+    registry = _registry(registry_folder)
+    header, patient = cohort.template(registry)
+    texts = {
+        "blank": {".csv": header, ".json": json.dumps(patient, indent=2) + "\n"},
+        "redcap": {".csv": dictionary_csv(registry)},
+        "json-schema": {".json": json_schema_text(registry)},
+    }[form]
     if out is None:
-        click.echo(header + "\n" + texts[".json"], nl=False)
+        click.echo("\n".join(texts.values()), nl=False)
         return
     _refuse_ending(out, list(texts))
     _refuse_existing(out)
@@ -268,12 +283,19 @@ def map_columns(
 @commands.command()
 @click.argument("cohort", type=FILE)
 @click.option("--rejected", type=FILE, help="Write every reason, one per line (.csv, .parquet).")
+@click.option("--table-1", "show_table", is_flag=True, help="Show Table 1, small counts included.")
+@click.option("--table", type=FILE, help="Write Table 1, small counts kept back (.csv .html .md).")
 @_site_option
 @_registry_option
 def check(
-    cohort: Path, rejected: Path | None, site_file: Path | None, registry_folder: Path | None
+    cohort: Path,
+    rejected: Path | None,
+    show_table: bool,  # noqa: FBT001 - a flag of the command line
+    table: Path | None,
+    site_file: Path | None,
+    registry_folder: Path | None,
 ) -> None:
-    """Say which rows of a cohort are accepted, and every reason why others are not.
+    """Say which rows of a cohort are accepted, why others are not, and what looks miscoded.
 
     With --site, also what the mapping made of the hospital's own columns. Exit code 3 when any row
     is rejected.
@@ -281,11 +303,15 @@ def check(
     from spinecast import console
     from spinecast.cohorts import cohort as cohorts
     from spinecast.cohorts import outcome
+    from spinecast.judging import first_table
+    from spinecast.judging.suspicion import suspicions
     from spinecast.patients.tables import write_table
     from spinecast.site.mapping import map_file
 
-    if rejected is not None:
-        _refuse_same(rejected, cohort)
+    for path in (path for path in (rejected, table) if path is not None):
+        _refuse_same(path, cohort)
+    if table is not None:
+        _refuse_ending(table, first_table.ENDINGS)
     registry = _registry(registry_folder)
     if (site := _site(site_file, registry)) is None:
         found, mapping = cohorts.check(cohort, registry), []
@@ -293,16 +319,27 @@ def check(
         mapped = map_file(cohort, site, registry)
         found = cohorts.check_mapped(mapped, registry)
         mapping = list(console.mapped(mapped, found))
-    columns = found.accepted.columns()
+    kept, columns = found.accepted, found.accepted.columns()
+    judged = outcome.labels(registry, columns)
+    absent = frozenset(found.absent_columns)
+    seen = (registry, kept.codes, kept.site, kept.outcome, judged.failed)
     for line in (
         *mapping,
         *console.checked(found),
         *console.unknown(found),
         "",
-        console.followed(outcome.labels(registry, columns), len(found.accepted)),
+        console.followed(judged, len(kept)),
         *console.definitions(outcome.compare_definitions(registry, columns)),
+        *console.suspicious(suspicions(*seen, absent=absent)),
     ):
         click.echo(line)
+    patients = (registry, kept.codes, judged.failed, kept.site)
+    if show_table:
+        told = first_table.first_table(*patients, keep_back=False, in_brief=True)
+        for line in console.first_table(told):
+            click.echo(line)
+    if table is not None:
+        first_table.write_first_table(first_table.first_table(*patients, keep_back=True), table)
     if rejected is not None:
         write_table(found.rejected.to_frame(), rejected)
     if len(found.rejected):

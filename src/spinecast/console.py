@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spinecast.handbook.telling import laid_over
+
 if TYPE_CHECKING:
     from spinecast.cohorts.cohort import CheckedCohort
     from spinecast.cohorts.labelled import LabelledCohort
     from spinecast.cohorts.outcome import DefinitionCount, Labels
     from spinecast.explaining.batch import Patients
+    from spinecast.judging.first_table import FirstTable
     from spinecast.judging.foreign import ForeignPredictions
     from spinecast.judging.judgement import Judgement
+    from spinecast.judging.one_factor import Suspicion
     from spinecast.measures.decisions import Limits
     from spinecast.measures.evaluation import Estimate, Performance
     from spinecast.patients.rejection import Rejected
@@ -63,6 +67,8 @@ def note(text: str = "") -> None:
 
 def checked(found: CheckedCohort) -> Iterable[str]:
     """What became of a cohort file, line by line."""
+    yield from laid_over(found.accepted.registry)
+    yield from found.remarks
     yield (
         f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
         f"{len(found.rejected):,} rejected."
@@ -72,7 +78,8 @@ def checked(found: CheckedCohort) -> Iterable[str]:
     if found.set_aside:
         yield f"Rows set aside, as another row of the same patient is used: {found.set_aside:,}."
     yield from _rejected(found.rejected)
-    yield from _ignored(found.ignored_columns, found.suggestions)
+    laid = found.accepted.registry.laid
+    yield from _ignored(found.ignored_columns, found.suggestions, laid.left_out if laid else ())
     if found.absent_columns:
         yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
 
@@ -170,27 +177,70 @@ def standing(told: Retrained) -> Iterable[str]:
 
 
 def unused(patients: Patients) -> Iterable[str]:
-    """Columns of a file of patients that were not used."""
+    """How a file of patients was read, and its columns that were not used."""
+    yield from patients.remarks
     yield from _ignored(patients.ignored, patients.suggestions)
 
 
-def _ignored(names: Iterable[str], suggestions: Mapping[str, str]) -> Iterable[str]:
+def _ignored(
+    names: Iterable[str], suggestions: Mapping[str, str], left_out: Iterable[str] = ()
+) -> Iterable[str]:
     for name in names:
+        if name in left_out:
+            yield f"Column {name!r} is a factor this registry leaves out, and was not used"
+            continue
         hint = f"; did you mean {suggestions[name]!r}?" if name in suggestions else ""
         yield f"Column {name[:40]!r} is not in the registry and was not used{hint}"
 
 
 def definitions(counts: Sequence[DefinitionCount]) -> Iterable[str]:
-    """How many would have failed by each definition of the outcome."""
+    """How many would have failed by each definition of the outcome, and of whom it is not known."""
     known = [
-        [f"{c.failures:,} of {c.known:,}", f"{c.share:.0%}", c.name, c.title]
+        [
+            f"{c.failures:,} of {c.known:,}",
+            f"{c.share:.0%}",
+            "-" if c.agreement is None else f"{c.agreement:.0%}",
+            "-" if c.kappa is None else f"{c.kappa:.2f}",
+            _why_unknown(c),
+            c.name,
+            c.title,
+        ]
         for c in counts
         if c.share is not None
     ]
     if known:
         yield ""
         yield "Failures by each definition of the outcome, where the follow-up tells:"
-        yield from table(known)
+        yield from table([["failed", "", "alike", "kappa", "not known", "", ""], *known])
+        yield "  alike: judged as by the definition in use. Not known: what is lacked most often."
+    for c in counts:
+        if c.share is None and c.unknown:
+            yield f"  {c.name}: known for nobody; lacking {', '.join(c.why_unknown)}"
+
+
+def _why_unknown(count: DefinitionCount) -> str:
+    why = next(iter(count.why_unknown), "")
+    return f"{count.unknown:,} ({why})" if count.unknown and why else f"{count.unknown:,}"
+
+
+def suspicious(found: Sequence[Suspicion]) -> Iterable[str]:
+    """What looks like an error of coding: what was seen, why perhaps, what to do."""
+    yield ""
+    if not found:
+        yield "Beside what is published, nothing looks like an error of coding."
+        return
+    yield f"Looks like an error of coding ({len(found)}; no row was rejected for it):"
+    for one in found:
+        where = f" at {one.site[:40]}" if one.site else ""
+        yield f"  - {' and '.join(one.columns)}{where}: {one.seen}."
+        yield f"    Likely: {one.cause}. {one.remedy}"
+
+
+def first_table(told: FirstTable) -> Iterable[str]:
+    """Table 1 on a terminal."""
+    yield ""
+    yield from table([[cell[:48] for cell in row] for row in (told.heads, *told.rows)])
+    yield f"  {told.note}"
 
 
 def performances(told: Mapping[str, Performance]) -> Iterable[str]:

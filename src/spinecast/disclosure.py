@@ -50,7 +50,18 @@ def _hide_more(counts: Counts, shown: Shown) -> bool:
             for i in range(len(counts))
             if not shown[i, -1] and shown[i, :-1].all()
         ]
-    return any(_hide_one(*line) for line in lines)
+    return any(_hide_one(*line) for line in lines) or _hide_total(counts, shown)
+
+
+def _hide_total(counts: Counts, shown: Shown) -> bool:
+    """Give up the total of one row whose hidden cells it tells, where all the others are 0."""
+    if counts.shape[1] == 1:
+        return False
+    hidden = ~shown[:, :-1]
+    told = (hidden.sum(axis=1) == 1) | (np.where(hidden, counts[:, :-1], 0).sum(axis=1) < FEWEST)
+    rows = np.flatnonzero(told & hidden.any(axis=1) & shown[:, -1])
+    shown[rows[:1], -1] = False
+    return bool(len(rows))
 
 
 def _hide_one(counts: Counts, shown: Shown) -> bool:

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinecast.errors import DataRefused, Problem
+from spinecast.exchange.redcap_records import as_cohort
 from spinecast.knowledge.factors import Registry
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import INDEX_DATE, Field, fields
@@ -138,6 +139,7 @@ class CheckedCohort:
         unknown_share: for every factor the share of accepted patients where it is unknown.
         empty_rows: rows without any entry, between others; they are no patients.
         set_aside: rows of a patient of whom the mapping chose another row (`site.mapping`).
+        remarks: how the file was read, where that was not simply as it stands.
     """
 
     accepted: Cohort
@@ -148,6 +150,7 @@ class CheckedCohort:
     unknown_share: Mapping[str, float]
     empty_rows: int = 0
     set_aside: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:
@@ -193,9 +196,13 @@ def check_table(
 ) -> CheckedCohort:
     """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected.
 
-    A cohort to learn from must have the registry's required columns; patients to be scored only
+    An export from REDCap is read as one (see `exchange.redcap_records`), and that is said. A
+    cohort to learn from must have the registry's required columns; patients to be scored only
     their ids. `findings` holds what is known to be wrong with the rows beforehand.
     """
+    empty_rows = _empty_rows(table)
+    read = as_cohort(table, registry)
+    table = read.table
     _require_columns(table, registry, to_learn=to_learn)
     reader = reader_for(registry)
     findings = findings or Findings(table.index.to_numpy(dtype=np.int64))
@@ -216,7 +223,8 @@ def check_table(
     )
     rejected = findings.rejected()
     accepted = cohort if not len(rejected) else cohort.take(~findings.is_rejected())
-    return _checked(accepted, rejected, table, reader)
+    found = _checked(accepted, rejected, table, reader)
+    return replace(found, empty_rows=empty_rows, remarks=read.remarks)
 
 
 def template(registry: Registry) -> tuple[str, dict[str, None]]:
@@ -257,8 +265,12 @@ def _checked(
         absent,
         _misspelt(ignored, absent),
         dict(zip(reader.registry.names, map(float, unknown), strict=bool(len(accepted)))),
-        int(table.index[-1] - table.index[0]) + 1 - len(table) if len(table) else 0,
     )
+
+
+def _empty_rows(table: pd.DataFrame) -> int:
+    """Row numbers that are left out between the first row and the last."""
+    return int(table.index[-1] - table.index[0]) + 1 - len(table) if len(table) else 0
 
 
 def _misspelt(ignored: Sequence[str], absent: Sequence[str]) -> dict[str, str]:

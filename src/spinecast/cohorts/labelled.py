@@ -67,11 +67,24 @@ def read_labelled(
         UsageRefused: there is no such file or definition.
         DataRefused: the file is not a cohort, or nobody's outcome is known.
     """
-    checked = check(path, registry, site)
+    mapping = site.sha256 if site else ""
+    return labelled(check(path, registry, site), path.name, definition, mapping_sha256=mapping)
+
+
+def labelled(
+    checked: CheckedCohort, name: str, definition: str = "", *, mapping_sha256: str = ""
+) -> LabelledCohort:
+    """Derive the outcome of patients already checked, by a named definition or the registry's own.
+
+    Raises:
+        UsageRefused: there is no such definition.
+        DataRefused: nobody's outcome is known.
+    """
+    registry = checked.accepted.registry
     found = labels(registry, checked.accepted.columns(), definition or None)
     if not found.known:
         raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
-    return LabelledCohort(path.name, checked, found, site.sha256 if site else "")
+    return LabelledCohort(name, checked, found, mapping_sha256)
 
 
 def _none(checked: CheckedCohort) -> Problem:

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.cohort import CheckedCohort, check_mapped, check_table
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.exchange.redcap_records import as_cohort
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.files import reason, whole_file
@@ -58,6 +59,7 @@ class Patients:
         alone: whether the file is one patient, not a list or a table.
         ignored: columns of a table that were not used.
         suggestions: of those, which look like a misspelt factor, with its name.
+        remarks: how a table was read, where that was not simply as it stands.
     """
 
     scorer: Scorer
@@ -68,6 +70,7 @@ class Patients:
     alone: bool = False
     ignored: tuple[str, ...] = ()
     suggestions: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many, the refused among them."""
@@ -194,8 +197,18 @@ def read_patients(scorer: Scorer, path: Path | str, site: Site | None = None) ->
         return _from_table(scorer, mapped.table, checked)
     if path.suffix.lower() == RECORDS:
         return _from_records(scorer, path)
-    table = read_table(path)
-    return _from_table(scorer, table, check_table(table, registry, to_learn=False))
+    return patients_of(scorer, read_table(path))
+
+
+def patients_of(scorer: Scorer, rows: pd.DataFrame) -> Patients:
+    """The patients of a table of text, as `read_table` gives it.
+
+    Raises:
+        DataRefused: it has no patient_id.
+    """
+    read = as_cohort(rows, scorer.registry)
+    checked = check_table(read.table, scorer.registry, to_learn=False)
+    return _from_table(scorer, read.table, replace(checked, remarks=read.remarks))
 
 
 def _from_table(scorer: Scorer, table: pd.DataFrame, checked: CheckedCohort) -> Patients:
@@ -212,6 +225,7 @@ def _from_table(scorer: Scorer, table: pd.DataFrame, checked: CheckedCohort) -> 
         faults,
         ignored=checked.ignored_columns,
         suggestions=checked.suggestions,
+        remarks=checked.remarks,
     )
 
 

@@ -15,7 +15,6 @@ A folder that lacks a file, has another one, or whose bytes differ from the mani
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from spinecast.explaining.facts import CohortFacts
 from spinecast.explaining.manifest import MANIFEST, as_json, read_json, verified, write_manifest
 from spinecast.files import tidy, whole_folder
 from spinecast.knowledge.factors import Registry
-from spinecast.knowledge.loading import load_registry, registry_files
+from spinecast.knowledge.loading import load_registry, write_registry
 from spinecast.modelling.calibration import Recalibration
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.model import Model, Refits, reference_row
@@ -77,7 +76,7 @@ def write_bundle(
     with whole_folder(folder) as scratch:
         for name, text in _contents(model, facts, booster, training).items():
             (scratch / name).write_text(text, encoding="utf-8")
-        _copy_registry(model.registry, scratch / "registry")
+        write_registry(model.registry, scratch / "registry")
         return write_manifest(scratch)
 
 
@@ -176,13 +175,6 @@ def _told(model: Model) -> dict[str, Any]:
             )
         ],
     }
-
-
-def _copy_registry(registry: Registry, target: Path) -> None:
-    for path in registry_files(registry.folder):
-        copy = target / path.relative_to(registry.folder)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
 
 
 # --- reading ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from spinecast.handbook.telling import (
     NONE_PUBLISHED,
     RATIOS,
     answers,
+    laid_over,
     lines,
     measured,
     sentence,
@@ -38,6 +39,8 @@ def listing(registry: Registry, width: int = 88) -> str:
         Text that ends with a line break.
     """
     said = [*lines(registry.title, width), *_how_to_read(registry, width)]
+    for told in laid_over(registry):
+        said += ["", *lines(told, width)]
     pad = max((len(name) for name in registry.names), default=0) + 2
     for domain, title in registry.domains.items():
         factors = [factor for factor in registry.factors if factor.domain == domain]

@@ -72,6 +72,21 @@ def lines(
     )
 
 
+def laid_over(registry: Registry) -> Iterator[str]:
+    """What a registry laid over another added, changed and left out; nothing for any other."""
+    laid = registry.laid
+    if laid is None:
+        return
+    yield f"Registry {registry.name} {registry.version}, laid over {laid.over}."
+    told = {
+        "Added": laid.added,
+        "Changed": laid.changed,
+        "Factors left out": laid.left_out,
+        "Dropped with them": laid.dropped,
+    }
+    yield from (f"{what}: {', '.join(names)}." for what, names in told.items() if names)
+
+
 def underlined(words: str, width: int) -> Iterator[str]:
     """A heading with a line under it."""
     said = lines(words, width)

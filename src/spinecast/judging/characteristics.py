@@ -18,7 +18,8 @@ from spinecast.disclosure import FEWEST, may_be_shown
 from spinecast.knowledge.factors import Factor, Registry
 from spinecast.logic import FloatArray
 
-COLUMNS = ("outcome", "no_outcome", "outcome_unknown", "all")
+ALL = "all"
+COLUMNS = ("outcome", "no_outcome", "outcome_unknown", ALL)
 """Patients who had the outcome, who had not, of whom it is not known, and all together."""
 METHOD = (
     "Shares are of all patients of the column, so that levels and unknown make up the whole. "
@@ -72,6 +73,33 @@ class Characteristic:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """Patients in groups, each in one: the columns of a table, beside all of them.
+
+    Attributes:
+        names: of the groups, in order.
+        of: place of each patient's group in `names`, (n,).
+        keep_back: whether small counts are kept back. Only a table that its owner alone sees may
+            tell them.
+    """
+
+    names: tuple[str, ...]
+    of: npt.NDArray[np.intp]
+    keep_back: bool = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The groups, then all patients."""
+        return *self.names, ALL
+
+
+def by_outcome(outcome: FloatArray, *, keep_back: bool = True) -> Groups:
+    """Patients by what became of them; outcome (n,), 1, 0 or NaN."""
+    of = np.where(np.isnan(outcome), 2, np.where(outcome == 1, 0, 1)).astype(np.intp)
+    return Groups(COLUMNS[:-1], of, keep_back)
+
+
 def characteristics(
     registry: Registry, codes: FloatArray, outcome: FloatArray
 ) -> tuple[Characteristic, ...]:
@@ -82,51 +110,67 @@ def characteristics(
         codes: Shape (patients, factors), NaN unknown.
         outcome: Shape (patients,), 1, 0 or NaN.
     """
-    column_of = np.where(np.isnan(outcome), 2, np.where(outcome == 1, 0, 1)).astype(np.intp)
+    return characteristics_of(registry, codes, by_outcome(outcome))
+
+
+def characteristics_of(
+    registry: Registry, codes: FloatArray, groups: Groups
+) -> tuple[Characteristic, ...]:
+    """The same in any groups; their names are the columns, beside all patients."""
     pairs = zip(registry.factors, codes.T, strict=True)
     return tuple(
-        (_number if factor.is_numeric else _levels)(factor, column, column_of)
+        (_number if factor.is_numeric else _levels)(factor, column, groups)
         for factor, column in pairs
     )
 
 
-def _number(factor: Factor, codes: FloatArray, column_of: npt.NDArray[np.intp]) -> Characteristic:
+def _number(factor: Factor, codes: FloatArray, groups: Groups) -> Characteristic:
     is_known = ~np.isnan(codes)
-    rows = _cells(np.where(is_known, 0, 1), 2, column_of)
-    parts = [codes[is_known & (column_of == at)] for at in range(3)] + [codes[is_known]]
+    rows = _cells(np.where(is_known, 0, 1), 2, groups)
+    parts = [codes[is_known & (groups.of == at)] for at in range(len(groups.names))]
+    parts.append(codes[is_known])
+    fewest = FEWEST if groups.keep_back else 1
     return Characteristic(
         factor.name,
         factor.label,
         factor.unit,
         {},
-        {name: _quartiles(part) for name, part in zip(COLUMNS, parts, strict=True)},
+        {name: _quartiles(part, fewest) for name, part in zip(groups.columns, parts, strict=True)},
         known=rows[0],
         unknown=rows[1],
     )
 
 
-def _levels(factor: Factor, codes: FloatArray, column_of: npt.NDArray[np.intp]) -> Characteristic:
+def _levels(factor: Factor, codes: FloatArray, groups: Groups) -> Characteristic:
     size = len(factor.levels)
     is_known = ~np.isnan(codes)
-    rows = _cells(np.where(is_known, codes, size).astype(np.intp), size + 1, column_of)
+    rows = _cells(np.where(is_known, codes, size).astype(np.intp), size + 1, groups)
     words = [factor.in_plain_words(float(code)) for code in range(size)]
-    known = _cells(np.where(is_known, 0, 1), 2, column_of)[0]
+    known = _cells(np.where(is_known, 0, 1), 2, groups)[0]
     levels = dict(zip(words, rows[:size], strict=True))
     return Characteristic(factor.name, factor.label, "", levels, None, known, rows[size])
 
 
-def _cells(
-    row_of: npt.NDArray[np.intp], rows: int, column_of: npt.NDArray[np.intp]
-) -> list[dict[str, Cell]]:
+def _cells(row_of: npt.NDArray[np.intp], rows: int, groups: Groups) -> list[dict[str, Cell]]:
     """Counts and shares of every row, by column."""
-    counts = np.bincount(row_of * 3 + column_of, minlength=rows * 3).reshape(rows, 3)
-    shown = may_be_shown(counts, unknown_last=True)
+    width = len(groups.names)
+    counts = np.bincount(row_of * width + groups.of, minlength=rows * width).reshape(rows, width)
+    shown = _shown(counts) if groups.keep_back else np.ones((rows, width + 1), dtype=np.bool_)
     whole = np.column_stack([counts, counts.sum(axis=1)])
     totals = whole.sum(axis=0)
     return [
-        {name: _cell(whole[row, at], totals[at], shown[row, at]) for at, name in enumerate(COLUMNS)}
+        {
+            name: _cell(whole[row, at], totals[at], shown[row, at])
+            for at, name in enumerate(groups.columns)
+        }
         for row in range(rows)
     ]
+
+
+def _shown(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    shown = may_be_shown(counts, unknown_last=True)
+    # One group has no totals of rows beside it: it is all patients.
+    return shown if counts.shape[1] > 1 else np.column_stack([shown, shown])
 
 
 def _cell(count: int, total: int, shown: bool) -> Cell:  # noqa: FBT001 - one of a table
@@ -135,8 +179,8 @@ def _cell(count: int, total: int, shown: bool) -> Cell:  # noqa: FBT001 - one of
     return Cell(int(count), float(count / total) if total else None)
 
 
-def _quartiles(known: FloatArray) -> Quartiles | None:
-    if len(known) < FEWEST:
+def _quartiles(known: FloatArray, fewest: int) -> Quartiles | None:
+    if len(known) < fewest:
         return None
     low, median, high = (float(q) for q in np.quantile(known, (0.25, 0.5, 0.75)))
     return Quartiles(low, median, high) if math.isfinite(median) else None

@@ -83,8 +83,15 @@ def validate(
         UsageRefused: there is no such file.
         DataRefused: it is not a cohort, or nobody's outcome is known.
     """
+    labelled = read_labelled(path, scorer.registry, scorer.bundle.training["outcome"], site)
+    return held_against(scorer, labelled, thresholds=thresholds)
+
+
+def held_against(
+    scorer: Scorer, labelled: LabelledCohort, *, thresholds: Thresholds | None = None
+) -> Validation:
+    """The same of patients whose outcomes were derived already, by the model's own definition."""
     training = scorer.bundle.training
-    labelled = read_labelled(path, scorer.registry, training["outcome"], site)
     model = scorer.explainer.model
     risk = expit(model.margin(model.rows(labelled.cohort.codes)))
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"

@@ -11,7 +11,7 @@ from spinecast.knowledge.endpoint import OutcomeColumn
 from spinecast.knowledge.evidence import Effect
 from spinecast.knowledge.factors import BEFORE_SURGERY, Factor, Marginal, Prior, Registry
 from spinecast.knowledge.references import dangling
-from spinecast.knowledge.rulebook import unreadable
+from spinecast.knowledge.rulebook import known_beforehand, unreadable
 from spinecast.knowledge.simulation import FollowUp
 
 TOLERANCE = 1e-9
@@ -282,4 +282,5 @@ _REGISTRY_CHECKS: tuple[Callable[[Registry], Iterable[Problem]], ...] = (
     _simulation,
     dangling,
     unreadable,
+    known_beforehand,
 )

@@ -194,10 +194,25 @@ class Impossible(Declared):
     remedy: str
 
 
+class Laid(Declared):
+    """What a folder laid over another registry added, changed and left out; and what went with it.
+
+    `left_out` are names of factors; the others say what each is ("factor age", "definition x").
+    """
+
+    over: str
+    added: Names = ()
+    changed: Names = ()
+    left_out: Names = ()
+    dropped: Names = ()
+
+
 class Registry(Declared):
     """Everything that is known before the first patient: factors, evidence, outcome, population.
 
-    `subgroups` names the factors by which performance is reported group by group.
+    `subgroups` names the factors by which performance is reported group by group. `laid` tells of
+    a registry that was laid over another, and `files` holds its text then: it has no folder that
+    could be copied whole.
     """
 
     name: str
@@ -221,7 +236,9 @@ class Registry(Declared):
     stratum: str | None = None
     correlations: tuple[Correlation, ...] = Field(default=(), strict=False)
     simulation: Simulation = Simulation()
+    laid: Laid | None = None
     folder: Path
+    files: dict[str, str] = Field(default={}, repr=False)
     sha256: str
 
     @cached_property
@@ -251,5 +268,9 @@ class Registry(Declared):
 
     @property
     def id(self) -> str:
-        """Name, version and content in one word, as bundles and runs record it."""
-        return f"{self.name}-{self.version}+{self.sha256[:12]}"
+        """Name, version and content in one word, as bundles and runs record it.
+
+        One that was laid over another shows both.
+        """
+        over = f"-over-{self.laid.over.partition('+')[0]}" if self.laid else ""
+        return f"{self.name}-{self.version}{over}+{self.sha256[:12]}"

@@ -1,14 +1,17 @@
 """From a folder of TOML files to a checked registry.
 
 Reading stops at nothing: every problem of every file is reported at once, then the registry is
-refused. A registry that loads is complete and free of contradictions.
+refused. A registry that loads is complete and free of contradictions. A folder that says `over` is
+laid over another registry first (see `knowledge.overlay`) and then read as one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -20,9 +23,12 @@ from spinecast.knowledge.declared import Declared, record
 from spinecast.knowledge.endpoint import OutcomeSpec
 from spinecast.knowledge.evidence import FoundingDocument, Mechanism, Source
 from spinecast.knowledge.factors import Correlation, Factor, Registry
+from spinecast.knowledge.overlay import OVER, lay
 from spinecast.knowledge.simulation import Simulation
+from spinecast.knowledge.toml_text import toml_text
 
 PACKAGED = Path(__file__).parents[1] / "registry"
+OURS = "spinecast"
 
 Table: TypeAlias = Mapping[str, Any]
 Tables: TypeAlias = Mapping[str, Table]
@@ -46,17 +52,33 @@ class _Population(Declared):
     correlations: Annotated[tuple[Correlation, ...], Field(strict=False)] = ()
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A registry as read: its tables by file, and its text where no folder holds it as a whole."""
+
+    tables: dict[str, Table]
+    names: frozenset[str]
+    sha256: str
+    files: Mapping[str, str]
+
+
 def load_registry(folder: Path | None = None) -> Registry:
     """Read a registry folder; the packaged one when none is named.
+
+    A folder whose registry.toml says `over = "spinecast"` (or names another folder, seen from
+    there) is laid over that registry: the result is one registry, and knows what was done.
 
     Raises:
         UsageRefused: with every problem of every file, when anything is missing or contradictory.
     """
-    folder = Path(folder or PACKAGED)
+    return _loaded(Path(folder or PACKAGED), ())
+
+
+def _loaded(folder: Path, above: tuple[Path, ...]) -> Registry:
     _is_registry(folder)
     problems: list[Problem] = []
-    tables = _read_folder(folder, problems)
-    registry = _build(tables, folder, problems)
+    read = _read(folder, above, problems)
+    registry = _build(read, folder, problems)
     if registry is not None and not problems:
         problems.extend(contradictions(registry))
     if registry is None or problems:
@@ -64,15 +86,67 @@ def load_registry(folder: Path | None = None) -> Registry:
     return registry
 
 
+def _read(folder: Path, above: tuple[Path, ...], problems: list[Problem]) -> _Folder:
+    """The tables of a folder, or of it and the one it is laid over together."""
+    own = _read_folder(folder, problems)
+    names = frozenset(path.relative_to(folder).as_posix() for path in registry_files(folder))
+    if OVER not in own.get("registry", {}):
+        return _Folder(own, names, fingerprint(folder), {})
+    below = _below(folder, own["registry"][OVER], (*above, folder.resolve()))
+    under = _read(below.folder, (), [])
+    tables, found = lay(under.tables, {k: dict(v) for k, v in own.items()}, below.id)
+    problems.extend(found)
+    files = {f"{name}.toml": toml_text(table) for name, table in tables.items()}
+    pairs = ((name, files[name].encode()) for name in sorted(files))
+    return _Folder(dict(tables), under.names | names, _digest(pairs), files)
+
+
+def _below(folder: Path, over: object, above: tuple[Path, ...]) -> Registry:
+    """The registry a folder is laid over, which has to load by itself."""
+    where = "registry.toml over"
+    allowed = f"{OURS!r}, or a registry folder seen from this one"
+    if not isinstance(over, str):
+        raise UsageRefused(
+            f"The registry in {folder} cannot be used", [Problem(where, f"given {over!r}", allowed)]
+        )
+    target = PACKAGED if over == OURS else folder / over
+    if target.resolve() in above:
+        given = f"{over!r} leads back to {target.resolve().name}"
+        problem = Problem(where, given, "a registry cannot lie over itself", "Name another.")
+        raise UsageRefused(f"The registry in {folder} cannot be used", [problem])
+    return _loaded(target, above)
+
+
 def fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of a registry's files."""
+    return _digest(
+        (path.relative_to(folder).as_posix(), path.read_bytes()) for path in registry_files(folder)
+    )
+
+
+def _digest(files: Iterable[tuple[str, bytes]]) -> str:
     digest = hashlib.sha256()
-    for path in registry_files(folder):
-        content = path.read_bytes()
+    for name, content in files:
         # The length keeps two files from reading as one.
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def write_registry(registry: Registry, target: Path) -> None:
+    """Write a registry's files into a folder, so that it stands alone: read there it is the same.
+
+    Files are copied as they are; one that was laid over another is written as a whole.
+    """
+    if not registry.files:
+        for path in registry_files(registry.folder):
+            copy = target / path.relative_to(registry.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    for name, text in registry.files.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def registry_files(folder: Path) -> list[Path]:
@@ -103,12 +177,13 @@ def _read_folder(folder: Path, problems: list[Problem]) -> dict[str, Table]:
     return tables
 
 
-def _build(tables: Tables, folder: Path, problems: list[Problem]) -> Registry | None:
+def _build(read: _Folder, folder: Path, problems: list[Problem]) -> Registry | None:
     """The records of all files; None (and problems) when one of them does not fit its schema."""
+    tables = read.tables
     head = tables.get("registry", {})
     domains = head.get("domains", {})
     domains = domains if isinstance(domains, Mapping) else {}
-    problems.extend(_files(folder, domains))
+    problems.extend(_files(read.names, domains))
     factors = [
         factor
         for domain in domains
@@ -123,7 +198,8 @@ def _build(tables: Tables, folder: Path, problems: list[Problem]) -> Registry | 
         "sources": tuple(_named(Source, "sources", tables, problems)),
         "documents": tuple(_named(FoundingDocument, "documents", tables, problems)),
         "folder": folder,
-        "sha256": fingerprint(folder),
+        "files": dict(read.files),
+        "sha256": read.sha256,
     }
     for name, model in (("outcome", OutcomeSpec), ("simulation", Simulation)):
         parts[name] = _whole(model, name, tables, problems)
@@ -148,10 +224,9 @@ def _registry(head: Table, parts: Table, problems: list[Problem]) -> Registry | 
     return None
 
 
-def _files(folder: Path, domains: Iterable[str]) -> Iterator[Problem]:
+def _files(found: frozenset[str], domains: Iterable[str]) -> Iterator[Problem]:
     """Files that should be there, and files that nobody would read."""
     needed = {"registry.toml", "outcome.toml", *(f"factors/{domain}.toml" for domain in domains)}
-    found = {path.relative_to(folder).as_posix() for path in registry_files(folder)}
     for name in sorted(needed - found):
         yield Problem(name, "no such file", "a registry needs it", "Add the file, or its domain.")
     for name in sorted(found - needed - _OPTIONAL):

@@ -24,6 +24,8 @@ from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason, whole_file
 
 ENDINGS = (".csv", ".parquet")
+REPEATED = frozenset({"Complete?", "Survey Timestamp"})
+"""Headings that REDCap gives once for each form when it exports labels; they hold no answer."""
 SHOWN = 20
 """How many problems of one kind are spelled out; the rest are counted."""
 
@@ -63,6 +65,20 @@ def read_table(path: Path | str) -> pd.DataFrame:
     if not len(table):
         _refuse(path, "it has a header and no rows", "one row for each patient is needed")
     return table
+
+
+def table_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame from a notebook as the table of text that a file of it would give.
+
+    Raises:
+        DataRefused: when it has no rows, or two columns of the same name.
+    """
+    if not len(frame):
+        _refuse(Path("frame"), "it has no rows", "one row for each patient is needed")
+    content = io.BytesIO()
+    named = frame.set_axis(distinct(Path("frame"), map(str, frame.columns)), axis="columns")
+    named.to_parquet(content, index=False)
+    return _read_parquet(Path("frame"), content.getvalue())
 
 
 def write_table(table: pd.DataFrame, path: Path | str) -> None:
@@ -158,6 +174,10 @@ def distinct_names(path: Path, names: Iterable[str]) -> list[str]:
     """The names, stripped; two columns of one name are refused, all at once."""
     # Spreadsheets leave empty columns behind; nobody can mean anything by them.
     stripped = [name.strip() or f"(column {at})" for at, name in enumerate(names, start=1)]
+    stripped = [
+        f"{name} (column {at})" if name in REPEATED and name in stripped[: at - 1] else name
+        for at, name in enumerate(stripped, start=1)
+    ]
     places: dict[str, list[str]] = {}
     for at, name in enumerate(stripped, start=1):
         places.setdefault(name, []).append(str(at))

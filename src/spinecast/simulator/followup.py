@@ -49,9 +49,11 @@ def draw_followup(
     }
     told = registry.simulation.followup
     drawn |= {plan.column: np.full(len(outcome), np.nan) for plan in told}
+    # A definition may read columns that nobody declared how to simulate: they stay unknown.
+    blank = {name: np.full(len(outcome), np.nan) for name in described if name not in drawn}
     open_rows = np.arange(len(outcome))
     for _ in range(TRIES if told else 0):
-        seen = {name: values[open_rows] for name, values in {**columns, **drawn}.items()}
+        seen = {name: values[open_rows] for name, values in {**columns, **blank, **drawn}.items()}
         for plan in told:
             seen[plan.column] = _draw(
                 plan, described[plan.column], registry, seen, outcome[open_rows], rng

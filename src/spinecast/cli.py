@@ -319,6 +319,40 @@ def train(
 
 
 @commands.command()
+@click.argument("cohort", type=FILE)
+@_model_option
+@click.option("--out", type=FILE, required=True, help="Folder for the updated model, models/NEW.")
+@click.option("--ladder", type=FILE, help="What may be done, and how it is decided (.toml).")
+@click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@_registry_option
+def update(
+    cohort: Path,
+    model_folder: Path,
+    out: Path,
+    ladder: Path | None,
+    replace: bool,  # noqa: FBT001 - a flag of the command line
+    registry_folder: Path | None,
+) -> None:
+    """Fit a model to another hospital: keep it, shift it, stretch it, revise it or learn it anew.
+
+    As little is changed as the new patients ask for; the old model's folder stays as it is.
+    """
+    from spinecast import console
+    from spinecast.bundle import read_bundle
+    from spinecast.updating import journey, telling
+    from spinecast.updating import ladder as ladders
+
+    recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
+    parent = read_bundle(model_folder, registry_folder)
+    found = journey.read_new(cohort, parent)
+    for line in console.labelled(found):
+        console.note(line)
+    told = journey.update(found, parent, recipe, out, replace=replace, progress=console.Teller())
+    for line in telling.told(told, recipe, out):
+        click.echo(line)
+
+
+@commands.command()
 @click.argument("patients", type=FILE)
 @_model_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")

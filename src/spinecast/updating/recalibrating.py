@@ -1,0 +1,48 @@
+"""The two small rungs: a shift, or a shift and a stretch, of the old model's log-odds.
+
+Both are pulled towards "nothing changed" by how far hospitals usually differ, so that a few
+patients move a model a little and many move it as far as they say.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinecast import logistic
+from spinecast.calibration import Recalibration
+from spinecast.logistic import Vector
+from spinecast.updating.ladder import RecalibrationPrior
+
+LEAST_SLOPE = 0.05
+"""A stretch below this would turn patients' order round, or nearly: it is held here."""
+
+
+def shifted(
+    margin: Vector, y: Vector, prior: RecalibrationPrior, *, start: float = 0.0
+) -> Recalibration:
+    """The most probable shift of log-odds (n,), given outcomes (n,) and a prior around `start`."""
+    columns = np.full((len(y), 1), prior.intercept_sd)
+    found = logistic.fit(columns, y, offset=start + margin, weights=np.ones(len(y)), ridge=1.0)
+    return Recalibration(start + prior.intercept_sd * float(found.coefficients[0]), 1.0)
+
+
+def stretched(
+    margin: Vector,
+    y: Vector,
+    prior: RecalibrationPrior,
+    *,
+    start: float = 0.0,
+    around: float = 1.0,
+) -> Recalibration:
+    """The most probable shift and stretch, given priors around `start` and `around`.
+
+    The stretch turns around the mean log-odds, so that the two say different things.
+    """
+    middle = float(margin.mean())
+    away = margin - middle
+    columns = np.column_stack([np.full(len(y), prior.intercept_sd), prior.slope_sd * away])
+    offset = start + margin + (around - 1) * away
+    found = logistic.fit(columns, y, offset=offset, weights=np.ones(len(y)), ridge=1.0)
+    shift, stretch = (float(value) for value in found.coefficients)
+    slope = max(around + prior.slope_sd * stretch, LEAST_SLOPE)
+    return Recalibration(start + prior.intercept_sd * shift - (slope - 1) * middle, slope)

@@ -1,0 +1,95 @@
+"""Each rung of the ladder: what it learns from some new patients, and what it says of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecast.estimator import fit_model
+from spinecast.logistic import Vector
+from spinecast.model import Model
+from spinecast.recipe import Recipe
+from spinecast.resampling import folds
+from spinecast.updating.ladder import Ladder, RungName
+from spinecast.updating.newcomers import Newcomers
+from spinecast.updating.recalibrating import shifted, stretched
+from spinecast.updating.revision import revise
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """An old model, new patients, and what may be done about them.
+
+    `recipe` is that of a full retraining.
+    """
+
+    old: Model
+    new: Newcomers
+    ladder: Ladder
+    recipe: Recipe
+
+    def predict(self, rung: RungName, learn: Indices, test: Indices) -> Vector:
+        """Log-odds of the patients `test` after the rung has learned from the patients `learn`."""
+        return _PREDICT[rung](self, learn, test)
+
+
+def _keep(climb: Climb, learn: Indices, test: Indices) -> Vector:  # noqa: ARG001
+    return climb.new.margin[test]
+
+
+def _intercept(climb: Climb, learn: Indices, test: Indices) -> Vector:
+    new = climb.new
+    return shifted(new.margin[learn], new.y[learn], climb.ladder.prior).apply(new.margin[test])
+
+
+def _slope(climb: Climb, learn: Indices, test: Indices) -> Vector:
+    new = climb.new
+    return stretched(new.margin[learn], new.y[learn], climb.ladder.prior).apply(new.margin[test])
+
+
+def _revision(climb: Climb, learn: Indices, test: Indices) -> Vector:
+    new, ladder = climb.new, climb.ladder
+    found = revise(
+        climb.old,
+        new.columns[learn],
+        new.trees[learn],
+        new.y[learn],
+        inner_folds(new.y[learn], ladder),
+        ladder.revision,
+        ladder.recalibration.slope_sd,
+    )
+    return found.margin(new.columns[test], new.trees[test])
+
+
+def _retrain(climb: Climb, learn: Indices, test: Indices) -> Vector:
+    new = climb.new
+    # No intervals are needed to judge a risk.
+    lean = climb.recipe.model_copy(
+        update={"interval": climb.recipe.interval.model_copy(update={"refits": 0})}
+    )
+    model, _, _ = fit_model(climb.old.registry, lean, new.codes[learn], new.y[learn])
+    return model.margin(model.rows(new.codes[test]))
+
+
+_PREDICT: Mapping[RungName, Callable[[Climb, Indices, Indices], Vector]] = MappingProxyType(
+    {
+        "keep": _keep,
+        "intercept": _intercept,
+        "slope": _slope,
+        "revision": _revision,
+        "retrain": _retrain,
+    }
+)
+
+
+def inner_folds(y: Vector, ladder: Ladder) -> list[tuple[Indices, Indices]]:
+    """Folds in which a revision chooses how to hold on to the old model."""
+    rarer = int(min(y.sum(), len(y) - y.sum()))
+    splits = max(2, min(ladder.revision.inner_folds, rarer))
+    return list(folds(y, repeats=1, splits=splits, seed=ladder.seed))

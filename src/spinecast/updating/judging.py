@@ -17,9 +17,10 @@ from spinecast.logistic import Matrix, Vector, expit
 from spinecast.progress import Progress, silent
 from spinecast.resampling import folds
 from spinecast.updating.ladder import RungName
+from spinecast.updating.recalibrating import columns_of
 from spinecast.updating.revision import between_hospitals
 from spinecast.updating.rungs import Climb
-from spinecast.updating.testing import Question, good_enough
+from spinecast.updating.testing import Doubt, Question, good_enough
 
 SHOWN = ("observed_expected", "calibration_intercept", "calibration_slope", "log_loss", "auroc")
 RESAMPLES = 200
@@ -121,24 +122,35 @@ def _judged(climb: Climb, rung: RungName, margin: Matrix, question: Question | N
     )
 
 
+def first_question(climb: Climb) -> Question:
+    """Whether the old model as it is could have given the new patients' outcomes."""
+    return _asked(climb, _doubt(climb), 0)
+
+
 def _questions(climb: Climb, tried: tuple[RungName, ...]) -> dict[RungName, Question]:
     """Whether the patients could come from each of the smaller rungs, if one above is tried."""
-    new, ladder = climb.new, climb.ladder
-    mended = 2 if "slope" in tried else 1
-    effects = "revision" in tried
+    doubt = _doubt(climb)
     small: tuple[RungName, ...] = ("keep", "intercept", "slope")
-    hospitals = new.columns * between_hospitals(climb.old.registry) if effects else None
     return {
-        rung: good_enough(
-            new.margin,
-            new.refits,
-            hospitals,
-            new.y,
-            free=free,
-            mended=mended,
-            draws=ladder.choice.draws,
-            seed=ladder.seed,
-        )
+        rung: _asked(climb, doubt, free)
         for free, rung in enumerate(small)
-        if rung in tried and (effects or free < mended)
+        if rung in tried and (doubt.effects is not None or free < doubt.mended)
     }
+
+
+def _doubt(climb: Climb) -> Doubt:
+    new, tried = climb.new, climb.ladder.tried(climb.new.rarer)
+    width = between_hospitals(climb.old.registry)
+    spread = new.refits - new.refits.mean(axis=0) if len(new.refits) else new.refits
+    return Doubt(
+        margin=new.margin,
+        spread=climb.ladder.choice.widen * spread,
+        line=columns_of(new.margin, climb.ladder.prior),
+        effects=new.columns * width if "revision" in tried else None,
+        mended=2 if "slope" in tried else 1,
+    )
+
+
+def _asked(climb: Climb, doubt: Doubt, free: int) -> Question:
+    ladder = climb.ladder
+    return good_enough(doubt, climb.new.y, free=free, draws=ladder.choice.draws, seed=ladder.seed)

@@ -30,13 +30,15 @@ class ChoiceRecipe(Declared):
     """How the rung is chosen.
 
     `rule`: which of the three; `level`: of the test whether anything changed; `draws`: cohorts
-    drawn for it from the old model; `tolerance`: a rung is clearly worse than the best when its
-    log-loss is higher by so many standard errors of the difference.
+    drawn for it from the old model's refits; `widen`: by how much their spread is too narrow;
+    `tolerance`: a rung is clearly worse than the best when its log-loss is higher by so many
+    standard errors of the difference.
     """
 
     rule: Rule = "test then cross-validation"
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.08
     draws: Annotated[int, Field(ge=99)] = 999
+    widen: Positive = 1.7
     tolerance: NotNegative = 0.25
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Annotated[int, Field(ge=1)] = 2
@@ -45,7 +47,7 @@ class ChoiceRecipe(Declared):
 class RecalibrationPrior(Declared):
     """How far hospitals are expected to differ, as SDs: of the shift, in log-odds; of the slope."""
 
-    intercept_sd: Positive = 1.0
+    intercept_sd: Positive = 0.5
     slope_sd: Positive = 0.3
 
 

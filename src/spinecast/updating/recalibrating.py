@@ -10,18 +10,24 @@ import numpy as np
 
 from spinecast import logistic
 from spinecast.calibration import Recalibration
-from spinecast.logistic import Vector
+from spinecast.logistic import Matrix, Vector
 from spinecast.updating.ladder import RecalibrationPrior
 
 LEAST_SLOPE = 0.05
 """A stretch below this would turn patients' order round, or nearly: it is held here."""
 
 
+def columns_of(margin: Vector, prior: RecalibrationPrior) -> Matrix:
+    """The columns of a shift and of a stretch around the mean log-odds, in prior SDs, (n, 2)."""
+    away = margin - margin.mean()
+    return np.column_stack([np.full(len(margin), prior.intercept_sd), prior.slope_sd * away])
+
+
 def shifted(
     margin: Vector, y: Vector, prior: RecalibrationPrior, *, start: float = 0.0
 ) -> Recalibration:
     """The most probable shift of log-odds (n,), given outcomes (n,) and a prior around `start`."""
-    columns = np.full((len(y), 1), prior.intercept_sd)
+    columns = columns_of(margin, prior)[:, :1]
     found = logistic.fit(columns, y, offset=start + margin, weights=np.ones(len(y)), ridge=1.0)
     return Recalibration(start + prior.intercept_sd * float(found.coefficients[0]), 1.0)
 
@@ -40,7 +46,7 @@ def stretched(
     """
     middle = float(margin.mean())
     away = margin - middle
-    columns = np.column_stack([np.full(len(y), prior.intercept_sd), prior.slope_sd * away])
+    columns = columns_of(margin, prior)
     offset = start + margin + (around - 1) * away
     found = logistic.fit(columns, y, offset=offset, weights=np.ones(len(y)), ridge=1.0)
     shift, stretch = (float(value) for value in found.coefficients)

@@ -134,14 +134,14 @@ def _changed(
     old: Model, there: SimulatedCohort, fresh: SimulatedCohort, size: int, *, rivals: bool
 ) -> Changed:
     climb = _climb(old, there, size)
-    table = judge_rungs(climb)
+    table = judge_rungs(climb, resamples=0)
     chosen = _by_rule(climb, table)
     wanted = {"keep", *(chosen.values())} if not rivals else {judged.rung for judged in table}
-    # One more row of patients than the new ones: all of these learn, all fresh ones are judged.
-    both = Newcomers.of(old, fresh.codes, fresh.outcome)
-    risks = {rung: expit(climb.elsewhere(rung, both)) for rung in wanted}
+    others = Newcomers.of(old, fresh.codes, fresh.outcome, climb.new.population)
+    everyone, all_fresh = np.arange(size), np.arange(FRESH)
+    risks = {rung: expit(climb.learned(rung, everyone)(others, all_fresh)) for rung in wanted}
     if rivals:
-        risks |= _rivals(climb, both)
+        risks |= _rivals(climb, others)
     excess = {name: 1000 * excess_log_loss(risk, fresh.true_risk) for name, risk in risks.items()}
     return Changed(size, chosen, excess)
 
@@ -170,7 +170,9 @@ def _rivals(climb: Climb, fresh: Newcomers) -> dict[str, FloatArray]:
 def _unchanged(old: Model, again: SimulatedCohort, size: int, *, every_rule: bool) -> Unchanged:
     climb = _climb(old, again, size)
     kept = first_question(climb).together > climb.ladder.choice.level
-    return Unchanged(size, kept, _by_rule(climb, judge_rungs(climb)) if every_rule else {})
+    return Unchanged(
+        size, kept, _by_rule(climb, judge_rungs(climb, resamples=0)) if every_rule else {}
+    )
 
 
 def main() -> None:

@@ -80,12 +80,20 @@ class Judged:
         return {name: plain(value) for name, value in told.items()}
 
 
-def judge_rungs(climb: Climb, progress: Progress = silent) -> tuple[Judged, ...]:
-    """Every rung that the new patients allow, judged on patients it had not learned from."""
+def judge_rungs(
+    climb: Climb, progress: Progress = silent, *, resamples: int = RESAMPLES
+) -> tuple[Judged, ...]:
+    """Every rung that the new patients allow, judged on patients it had not learned from.
+
+    Args:
+        climb: the old model, the new patients, the ladder.
+        progress: told how far it is.
+        resamples: bootstrap resamples behind the intervals; 0 for none.
+    """
     tried = climb.ladder.tried(climb.new.rarer)
     questions = _questions(climb, tried)
     return tuple(
-        _judged(climb, rung, unseen, questions.get(rung))
+        _judged(climb, rung, unseen, questions.get(rung), resamples)
         for rung, unseen in _unseen(climb, tried, progress).items()
     )
 
@@ -106,12 +114,14 @@ def _unseen(
     return margins
 
 
-def _judged(climb: Climb, rung: RungName, margin: Matrix, question: Question | None) -> Judged:
+def _judged(
+    climb: Climb, rung: RungName, margin: Matrix, question: Question | None, resamples: int
+) -> Judged:
     y, ladder = climb.new.y, climb.ladder
     risk = expit(margin)
     return Judged(
         rung=rung,
-        performance=evaluate(y, risk, resamples=RESAMPLES, seed=ladder.seed),
+        performance=evaluate(y, risk, resamples=resamples, seed=ladder.seed),
         ici=float(np.mean([ici(y, once) for once in risk])),
         net_benefit={
             at: float(np.mean([net_benefit(y, once, at) for once in risk]))

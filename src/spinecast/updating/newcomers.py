@@ -36,15 +36,21 @@ class Newcomers:
     trees: Vector
 
     @classmethod
-    def of(cls, model: Model, codes: Matrix, y: Vector) -> Self:
-        """Hold patients (n, F) with outcomes (n,) against the old model."""
+    def of(
+        cls, model: Model, codes: Matrix, y: Vector, population: Population | None = None
+    ) -> Self:
+        """Hold patients (n, F) with outcomes (n,) against the old model.
+
+        With a `population` given, that one completes them, as it does in use.
+        """
         rows = model.rows(codes)
         old_trees = model.trees.margin(rows.codes)
         own = model.refits
         refits = own.intercept[:, None] + own.beta @ rows.columns.T
         refits = refits + np.outer(own.tree_share, old_trees)
-        counted = model.population.counted(model.population.count(codes))
-        population = counted.correlated(counted.score(codes))
+        if population is None:
+            counted = model.population.counted(model.population.count(codes))
+            population = counted.correlated(counted.score(codes))
         completed = Preparation(population, model.encoding).rows(codes)
         return cls(
             codes=codes,

@@ -22,6 +22,10 @@ from spinecast.updating.revision import revise
 Indices = npt.NDArray[np.intp]
 
 
+Learned = Callable[[Newcomers, Indices], Vector]
+"""What a rung has learned: from some of some patients to their log-odds."""
+
+
 @dataclass(frozen=True, eq=False)
 class Climb:
     """An old model, new patients, and what may be done about them.
@@ -35,25 +39,29 @@ class Climb:
     recipe: Recipe
 
     def predict(self, rung: RungName, learn: Indices, test: Indices) -> Vector:
-        """Log-odds of the patients `test` after the rung has learned from the patients `learn`."""
-        return _PREDICT[rung](self, learn, test)
+        """Log-odds of the new patients `test` by the rung that learned from those in `learn`."""
+        return self.learned(rung, learn)(self.new, test)
+
+    def learned(self, rung: RungName, learn: Indices) -> Learned:
+        """The rung, having learned from the new patients `learn`."""
+        return _LEARN[rung](self, learn)
 
 
-def _keep(climb: Climb, learn: Indices, test: Indices) -> Vector:  # noqa: ARG001
-    return climb.new.margin[test]
+def _keep(climb: Climb, learn: Indices) -> Learned:  # noqa: ARG001
+    return lambda patients, rows: patients.margin[rows]
 
 
-def _intercept(climb: Climb, learn: Indices, test: Indices) -> Vector:
-    new = climb.new
-    return shifted(new.margin[learn], new.y[learn], climb.ladder.prior).apply(new.margin[test])
+def _intercept(climb: Climb, learn: Indices) -> Learned:
+    line = shifted(climb.new.margin[learn], climb.new.y[learn], climb.ladder.prior)
+    return lambda patients, rows: line.apply(patients.margin[rows])
 
 
-def _slope(climb: Climb, learn: Indices, test: Indices) -> Vector:
-    new = climb.new
-    return stretched(new.margin[learn], new.y[learn], climb.ladder.prior).apply(new.margin[test])
+def _slope(climb: Climb, learn: Indices) -> Learned:
+    line = stretched(climb.new.margin[learn], climb.new.y[learn], climb.ladder.prior)
+    return lambda patients, rows: line.apply(patients.margin[rows])
 
 
-def _revision(climb: Climb, learn: Indices, test: Indices) -> Vector:
+def _revision(climb: Climb, learn: Indices) -> Learned:
     new, ladder = climb.new, climb.ladder
     found = revise(
         climb.old,
@@ -64,20 +72,19 @@ def _revision(climb: Climb, learn: Indices, test: Indices) -> Vector:
         ladder.revision,
         ladder.recalibration.slope_sd,
     )
-    return found.margin(new.columns[test], new.trees[test])
+    return lambda patients, rows: found.margin(patients.columns[rows], patients.trees[rows])
 
 
-def _retrain(climb: Climb, learn: Indices, test: Indices) -> Vector:
+def _retrain(climb: Climb, learn: Indices) -> Learned:
     new = climb.new
     # No intervals are needed to judge a risk.
-    lean = climb.recipe.model_copy(
-        update={"interval": climb.recipe.interval.model_copy(update={"refits": 0})}
-    )
+    interval = climb.recipe.interval.model_copy(update={"refits": 0})
+    lean = climb.recipe.model_copy(update={"interval": interval})
     model, _, _ = fit_model(climb.old.registry, lean, new.codes[learn], new.y[learn])
-    return model.margin(model.rows(new.codes[test]))
+    return lambda patients, rows: model.margin(model.rows(patients.codes[rows]))
 
 
-_PREDICT: Mapping[RungName, Callable[[Climb, Indices, Indices], Vector]] = MappingProxyType(
+_LEARN: Mapping[RungName, Callable[[Climb, Indices], Learned]] = MappingProxyType(
     {
         "keep": _keep,
         "intercept": _intercept,

@@ -52,7 +52,7 @@ HOME, FRESH = 4_000, 10_000
 SIZES = (50, 200, 500, 2_000)
 HOSPITALS = 200
 # Hospitals at which the rivals learn too, and unchanged ones at which every rule is tried.
-RIVALRIES = 40
+RIVALRIES = 30
 FIRST_SEED = 1_001
 ELSEWHERE = 500_000
 CASE_MIX = 0.3

@@ -514,7 +514,7 @@ def test_too_few_failures_are_refused_with_what_is_needed(tiny, place, tmp_path)
     write_table(few, tmp_path / "few.csv")
     parent = read_bundle(place / "old")
     found = journey.read_new(tmp_path / "few.csv", parent)
-    with pytest.raises(DataRefused, match="3 patients with the outcome.*at least 5"):
+    with pytest.raises(DataRefused, match=r"3 patients with the outcome.*at least 5"):
         journey.update(found, parent, LADDER, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -548,7 +548,7 @@ def test_a_recipe_that_nobody_can_follow_is_said_of_the_model(place):
     parent = read_bundle(place / "old")
     broken = replace(parent, training={**parent.training, "recipe": {"trees": "many"}})
     found = journey.read_new(place / "there.csv", parent)
-    with pytest.raises(ModelRefused, match="training.json trees"):
+    with pytest.raises(ModelRefused, match=r"training\.json trees"):
         journey.update(found, broken, LADDER, place / "never")
 
 

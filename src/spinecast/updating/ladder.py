@@ -38,7 +38,7 @@ class ChoiceRecipe(Declared):
     rule: Rule = "test then cross-validation"
     level: Annotated[float, Field(gt=0, lt=1)] = 0.08
     draws: Annotated[int, Field(ge=99)] = 999
-    widen: Positive = 1.7
+    widen: Positive = 2.0
     tolerance: NotNegative = 0.25
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Annotated[int, Field(ge=1)] = 2

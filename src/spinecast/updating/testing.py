@@ -87,12 +87,16 @@ def good_enough(doubt: Doubt, y: Vector, *, free: int, draws: int, seed: int) ->
 
 
 def _drawn(doubt: Doubt, y: Vector, free: int, draws: int, seed: int) -> Matrix:
-    """Outcomes that the old model, uncertain as it is, would give, (draws, n)."""
+    """Outcomes that the old model, uncertain as it is, would give, (draws, n).
+
+    The truths behind them are normal around the model, with the covariance of its refits.
+    """
     rng = np.random.default_rng([seed, free])
-    fitted = _fitted(doubt, doubt.margin[None], y[None], free)
-    truth = fitted + doubt.spread if len(doubt.spread) else fitted
-    which = rng.integers(0, len(truth), draws)
-    return (rng.random((draws, len(y))) < expit(truth)[which]).astype(np.float64)
+    truth = _fitted(doubt, doubt.margin[None], y[None], free)
+    if len(doubt.spread) > 1:
+        mixed = rng.standard_normal((draws, len(doubt.spread))) / np.sqrt(len(doubt.spread) - 1)
+        truth = truth + mixed @ doubt.spread
+    return (rng.random((draws, len(y))) < expit(truth)).astype(np.float64)
 
 
 def _scores(doubt: Doubt, effects: Matrix, outcomes: Matrix, null: Matrix, free: int) -> Vector:

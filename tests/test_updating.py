@@ -341,8 +341,8 @@ def test_fifty_patients_end_at_keep_or_intercept(rarer):
 
 def test_every_rung_comes_with_enough_patients():
     assert Ladder().tried(100) == RUNGS
-    assert Ladder().tried(30) == RUNGS[:4]
-    assert Ladder().tried(29) == RUNGS[:2]
+    assert Ladder().tried(26) == RUNGS[:4]
+    assert Ladder().tried(25) == RUNGS[:2]
     assert Ladder().tried(4) == RUNGS[:1]
 
 

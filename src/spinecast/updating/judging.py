@@ -152,9 +152,11 @@ def _doubt(climb: Climb) -> Doubt:
     new, tried = climb.new, climb.ladder.tried(climb.new.rarer)
     width = between_hospitals(climb.old.registry)
     spread = new.refits - new.refits.mean(axis=0) if len(new.refits) else new.refits
+    # The level is what refits know best; it is their effects that are spread too narrowly.
+    level = spread.mean(axis=1, keepdims=True)
     return Doubt(
         margin=new.margin,
-        spread=climb.ladder.choice.widen * spread,
+        spread=level + climb.ladder.choice.widen * (spread - level),
         line=columns_of(new.margin, climb.ladder.prior),
         effects=new.columns * width if "revision" in tried else None,
         mended=2 if "slope" in tried else 1,

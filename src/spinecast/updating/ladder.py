@@ -21,8 +21,8 @@ class FewestEvents(Declared):
     """Patients of the rarer outcome below which a rung is not tried; keeping needs none."""
 
     intercept: Annotated[int, Field(ge=2)] = 5
-    slope: Annotated[int, Field(ge=5)] = 30
-    revision: Annotated[int, Field(ge=10)] = 30
+    slope: Annotated[int, Field(ge=5)] = 26
+    revision: Annotated[int, Field(ge=10)] = 26
     retrain: Annotated[int, Field(ge=10)] = 100
 
 
@@ -30,8 +30,8 @@ class ChoiceRecipe(Declared):
     """How the rung is chosen.
 
     `rule`: which of the three; `level`: of the test whether anything changed; `draws`: cohorts
-    drawn for it from the old model's refits; `widen`: by how much their spread is too narrow;
-    `tolerance`: a rung is clearly worse than the best when its log-loss is higher by so many
+    drawn for it from the old model's refits; `widen`: by how much their effects' spread is too
+    narrow;    `tolerance`: a rung is clearly worse than the best when its log-loss is higher by so many
     standard errors of the difference.
     """
 

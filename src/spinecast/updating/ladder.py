@@ -30,9 +30,9 @@ class ChoiceRecipe(Declared):
     """How the rung is chosen.
 
     `rule`: which of the three; `level`: of the test whether anything changed; `draws`: cohorts
-    drawn for it from the old model's refits; `widen`: by how much their effects' spread is too
-    narrow;    `tolerance`: a rung is clearly worse than the best when its log-loss is higher by so many
-    standard errors of the difference.
+    drawn for it from the old model's refits; `widen`: by how much the spread of their effects is
+    too narrow; `tolerance`: a rung is clearly worse than the best when its log-loss is higher by so
+    many standard errors of the difference.
     """
 
     rule: Rule = "test then cross-validation"

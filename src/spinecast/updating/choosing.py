@@ -48,12 +48,12 @@ def _test_first(rungs: tuple[Judged, ...], recipe: ChoiceRecipe) -> tuple[RungNa
     keep, *others = rungs
     if not others or keep.p_value > recipe.level:
         return "keep", (
-            f"The old model could have given these outcomes (p = {keep.p_value:.3f}, above "
-            f"{recipe.level:g}): nothing says that it needs a change here."
+            f"The old model may well have given these outcomes (p = {keep.p_value:.3f}, above "
+            f"{recipe.level:g}): nothing says surely enough that it needs a change here."
         )
     found, why = _cross_validated(tuple(others), recipe)
     return found, (
-        f"The old model could hardly have given these outcomes (p = {keep.p_value:.3f}, at most "
+        f"The old model is unlikely to have given these outcomes (p = {keep.p_value:.3f}, at most "
         f"{recipe.level:g}). {why}"
     )
 

@@ -127,7 +127,7 @@ def fit_model(
     }
     repeats = recipe.resampling.inner_repeats
     unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats)
-    losses = _losses(unseen, y).mean(axis=(0, 2))
+    losses = log_losses(unseen, y).mean(axis=(0, 2))
     trials = tuple(
         Trial(weight, scale, float(loss))
         for (weight, scale), loss in zip(beliefs, losses, strict=True)
@@ -141,10 +141,12 @@ def fit_model(
     )
 
     settings = _tree_settings(recipe.trees, registry, recipe.seed)
-    inside = [_fit(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once]
+    inside = [
+        fit_columns(rows.columns[learn], y[learn], chosen).margin(rows.columns) for learn, _ in once
+    ]
     forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
-    linear = _fit(rows.columns, y, chosen)
-    line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
+    linear = fit_columns(rows.columns, y, chosen)
+    line = recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
     refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
     model = Model(
         registry=registry,
@@ -179,7 +181,7 @@ def out_of_fold(
     for fold, (learn, test) in enumerate(split):
         start = None
         for i, held in enumerate(beliefs):
-            fitted = _fit(columns[learn], y[learn], held, start)
+            fitted = fit_columns(columns[learn], y[learn], held, start)
             margins[fold * repeats // len(split), i, test] = fitted.margin(columns[test])
             start = fitted.theta
     return margins
@@ -195,14 +197,15 @@ def _folds(y: FloatArray, recipe: Recipe, patients: npt.NDArray[np.intp] | None)
     return list(patient_folds(y, whose, repeats=repeats, splits=splits, seed=seed))
 
 
-def _fit(
+def fit_columns(
     columns: FloatArray, y: FloatArray, held: Belief, start: FloatArray | None = None
 ) -> Posterior:
+    """Coefficients of columns (n, K) under a belief, started from those of a neighbouring fit."""
     design = with_intercept(columns)
     return posterior.fit(lambda theta: posterior.sums(design, y, theta), held, start)
 
 
-def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
+def log_losses(margin: FloatArray, y: FloatArray) -> FloatArray:
     """Each patient's log-loss in nats."""
     return np.asarray(np.logaddexp(0.0, margin) - y * margin)
 
@@ -270,7 +273,7 @@ def _boost(
     for part in parts:
         grown = xgboost.train(dict(settings), part.learn, rounds)
         unseen[part.rows] = grown.predict(_bare(codes[part.rows]), output_margin=True)
-    gain = _losses(margin, y) - _losses(margin + unseen, y)
+    gain = log_losses(margin, y) - log_losses(margin + unseen, y)
     if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(y)):
         return nothing
     booster = xgboost.train(
@@ -314,7 +317,7 @@ def _grow(
         for booster, part in zip(boosters, parts, strict=True):
             booster.update(part.learn, len(history))
             unseen = booster.predict(part.test, output_margin=True)
-            losses.append(_losses(unseen, part.test.get_label()))
+            losses.append(log_losses(unseen, part.test.get_label()))
         history.append(float(np.concatenate(losses).mean()))
     return tuple(history)
 
@@ -323,10 +326,10 @@ def _bare(codes: FloatArray) -> xgboost.DMatrix:
     return xgboost.DMatrix(codes, base_margin=np.zeros(len(codes)))
 
 
-def _recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
+def recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
     """Intercept and slope that fit unseen patients; the slope leaves 1 only on good evidence."""
     one, least = np.ones(1), np.full(1, SMALLEST_SLOPE)
-    line = _fit(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
+    line = fit_columns(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
     return Recalibration(line.intercept, float(line.beta[0]))
 
 

@@ -54,8 +54,9 @@ generate: $(READY)  ## Write the generated files of data/ anew.
 bench: $(READY)  ## Measure speed and memory against peers, in one run.
 	$(BIN)/python benchmarks/speed.py
 
-bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts, and internal validation (an hour).
+bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts, validation and updates (75 minutes).
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/updating.py
 
 ui: $(READY)  ## Open MLflow on the recorded runs, at http://127.0.0.1:5000.
 	PATH="$(CURDIR)/$(BIN):$$PATH" MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \

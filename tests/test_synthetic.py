@@ -11,6 +11,7 @@ from spinecast.cohorts.outcome import DAYS_A_MONTH, derive
 from spinecast.distribution.population import Population
 from spinecast.knowledge.rules import parse
 from spinecast.knowledge.simulation import FollowUp
+from spinecast.measures.logistic import logit
 from spinecast.measures.metrics import auroc
 from spinecast.modelling.features import spread
 from spinecast.simulator.synthetic import simulate
@@ -327,3 +328,28 @@ def test_simulated_patients_look_like_the_population(registry):
             expected = population.weights
         share = np.bincount(bins[:, column], minlength=len(expected)) / len(codes)
         np.testing.assert_allclose(share, expected, atol=0.015)
+
+
+# --- other hospitals ------------------------------------------------------------------------------
+
+
+def test_a_hospital_may_fail_more_often_with_the_same_effects(registry):
+    usual, often = (
+        simulate(registry, 5_000, 3, truth_seed=1, base_rate=rate) for rate in (None, 0.4)
+    )
+    assert np.array_equal(usual.complete, often.complete)
+    moved = logit(often.true_risk) - logit(usual.true_risk)
+    assert np.ptp(moved) < 1e-9
+    assert often.true_risk.mean() == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_hospital_may_operate_on_others_by_the_same_truth(registry):
+    usual, other = (
+        simulate(registry, 5_000, 3, truth_seed=1, case_mix=case_mix) for case_mix in (0.0, 0.3)
+    )
+    assert other.truth.intercept == usual.truth.intercept
+    apart = (other.complete.mean(axis=0) - usual.complete.mean(axis=0)) / usual.complete.std(axis=0)
+    assert 0.15 < np.sqrt((apart**2).mean()) < 0.6
+    again = simulate(registry, 5_000, 4, truth_seed=1, case_mix=0.3)
+    same = (again.complete.mean(axis=0) - other.complete.mean(axis=0)) / usual.complete.std(axis=0)
+    assert np.abs(same).max() < 0.1

@@ -216,6 +216,8 @@ def template(out: Path | None, form: str, registry_folder: Path | None) -> None:
 @click.option("--seed", type=click.IntRange(0), required=True, help="Of these patients.")
 @click.option("--truth-seed", type=click.IntRange(0), help="Of their hospital's true effects.")
 @click.option("--missing", type=click.FloatRange(0, 1), help="Share of answers left blank.")
+@click.option("--base-rate", type=click.FloatRange(0.01, 0.99), help="How often it fails there.")
+@click.option("--case-mix", type=click.FloatRange(0, 1), default=0.0, help="How other, in SDs.")
 @click.option("--out", type=FILE, required=True, help="The cohort, .csv or .parquet.")
 @click.option("--truth", type=FILE, help="Each patient's true risk, .csv or .parquet.")
 @click.option("--untidy", type=FILE, help="The same as a hospital writes it, .csv or .xlsx.")
@@ -225,6 +227,8 @@ def simulate(
     seed: int,
     truth_seed: int | None,
     missing: float | None,
+    base_rate: float | None,
+    case_mix: float,
     out: Path,
     truth: Path | None,
     untidy: Path | None,
@@ -241,7 +245,15 @@ def simulate(
         _refuse_ending(untidy, UNTIDY)
         _refuse_existing(untidy)
     registry = _registry(registry_folder)
-    made = synthetic.simulate(registry, patients, seed, truth_seed=truth_seed, missing=missing)
+    made = synthetic.simulate(
+        registry,
+        patients,
+        seed,
+        truth_seed=truth_seed,
+        missing=missing,
+        base_rate=base_rate,
+        case_mix=case_mix,
+    )
     if truth is not None:
         write_table(made.truth_frame(), truth)
     write_table(made.frame(), out)
@@ -421,6 +433,42 @@ def train(
         f"to be served as {told.model_uri}."
     )
     click.echo(f"{told.page}")
+
+
+@commands.command()
+@click.argument("cohort", type=FILE)
+@click.option(
+    "--model", "model_folder", type=FILE, required=True, help="The model to start from, models/OLD."
+)
+@click.option("--out", type=FILE, required=True, help="Folder for the updated model, models/NEW.")
+@click.option("--ladder", type=FILE, help="What may be done, and how it is decided (.toml).")
+@click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@_registry_option
+def update(
+    cohort: Path,
+    model_folder: Path,
+    out: Path,
+    ladder: Path | None,
+    replace: bool,  # noqa: FBT001 - a flag of the command line
+    registry_folder: Path | None,
+) -> None:
+    """Fit a model to another hospital: keep it, shift it, stretch it, revise it or learn it anew.
+
+    As little is changed as the new patients ask for; the old model's folder stays as it is.
+    """
+    from spinecast import console
+    from spinecast.explaining.bundle import read_bundle
+    from spinecast.updating import journey, telling
+    from spinecast.updating import ladder as ladders
+
+    recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
+    parent = read_bundle(model_folder, registry_folder)
+    found = journey.read_new(cohort, parent)
+    for line in console.labelled(found):
+        console.note(line)
+    told = journey.update(found, parent, recipe, out, replace=replace, progress=console.Teller())
+    for line in telling.told(told, recipe, out):
+        click.echo(line)
 
 
 @commands.command()

@@ -92,6 +92,22 @@ def _swap(scratch: Path, folder: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Try whether a folder, or the nearest one above that is there, takes a file; leave no trace.
+
+    Raises:
+        UsageRefused: it does not.
+    """
+    place = folder.absolute()
+    there = next(above for above in (place, *place.parents) if above.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        allowed = "a folder that can be written to is needed"
+        problem = Problem(str(folder), reason(error), allowed, "Choose another place.")
+        raise UsageRefused("Nothing could be kept of the training", [problem]) from None
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file in UTF-8 that appears whole or not at all."""
     with whole_file(path) as unfinished:

@@ -6,7 +6,6 @@ A kill at any moment leaves no half-written model; the journey is simply begun a
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ import numpy as np
 
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.disclosure import FEWEST
-from spinecast.errors import Problem, UsageRefused
 from spinecast.explaining.bundle import refuse_existing, write_bundle
-from spinecast.files import reason
+from spinecast.files import refuse_unwritable
 from spinecast.fitting.internal import internal_validation
 from spinecast.fitting.recipe import Recipe
 from spinecast.fitting.rival import beside, read_rival
@@ -90,7 +88,7 @@ def retrain(
     if study is not None:
         read_study(study)
     for place in (folder.parent, home, *([report.parent] if report else ())):
-        _refuse_unwritable(place)
+        refuse_unwritable(place)
     in_use = read_rival(against, labelled.labels.definition) if against else None
     cohort = labelled.cohort
     result = train(
@@ -140,22 +138,6 @@ def retrain(
     )
     progress("recording the run", 1, 1)
     return Retrained(result, model_id, run.run_id, run.model_uri, standing_of(result), page)
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Try whether a folder, or the nearest one above that is there, takes a file; leave no trace.
-
-    Raises:
-        UsageRefused: it does not.
-    """
-    place = folder.absolute()
-    there = next(above for above in (place, *place.parents) if above.exists())
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-    except OSError as error:
-        allowed = "a folder that can be written to is needed"
-        problem = Problem(str(folder), reason(error), allowed, "Choose another place.")
-        raise UsageRefused("Nothing could be kept of the training", [problem]) from None
 
 
 def _story(result: TrainingResult, labelled: LabelledCohort) -> dict[str, Any]:

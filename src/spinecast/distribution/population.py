@@ -153,6 +153,23 @@ class Population:
         own = bins[:, self.stratum]
         return np.where(own < 0, len(self.weights), own)
 
+    def tilted(self, tilt: FloatArray) -> Population:
+        """Another case-mix: each value's share times exp(tilt * its standardised code), (F,).
+
+        A factor's mean moves by about `tilt` of its standard deviations; strata move with it.
+        """
+        shares, weights = self.shares.copy(), self.weights.copy()
+        for f, codes in enumerate(self.bins.codes):
+            overall = self.weights @ self.shares[:, f, : len(codes)]
+            mean = float(overall @ codes)
+            sd = np.sqrt(max(float(overall @ (codes - mean) ** 2), LEAST_SQUARE))
+            times = np.exp(tilt[f] * (codes - mean) / sd)
+            shares[:, f, : len(codes)] *= times
+            if f == self.stratum:
+                weights *= times
+        shares /= shares.sum(axis=2, keepdims=True)
+        return replace(_with_shares(self, shares), weights=weights / weights.sum())
+
     # --- use ---------------------------------------------------------------------------------
 
     @cached_property

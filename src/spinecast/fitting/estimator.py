@@ -128,7 +128,7 @@ def fit_model(
     }
     repeats = recipe.resampling.inner_repeats
     unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats, whose)
-    losses = _losses(unseen, y).mean(axis=(0, 2))
+    losses = log_losses(unseen, y).mean(axis=(0, 2))
     trials = tuple(
         Trial(weight, scale, float(loss))
         for (weight, scale), loss in zip(beliefs, losses, strict=True)
@@ -147,8 +147,8 @@ def fit_model(
         for learn, _ in once
     ]
     forest = _boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
-    linear = _fit(rows.columns, y, chosen)
-    line = _recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
+    linear = fit_columns(rows.columns, y, chosen)
+    line = recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
     refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
     model = Model(
         registry=registry,
@@ -214,11 +214,12 @@ def _folds(y: FloatArray, recipe: Recipe, whose: npt.NDArray[np.intp]) -> Folds:
     return list(patient_folds(y, whose, repeats=repeats, splits=splits, seed=seed))
 
 
-def _fit(columns: FloatArray, y: FloatArray, held: Belief) -> Posterior:
+def fit_columns(columns: FloatArray, y: FloatArray, held: Belief) -> Posterior:
+    """Coefficients of columns (n, K) under a belief."""
     return posterior.fit(partial(posterior.sums, with_intercept(columns), y), held)
 
 
-def _losses(margin: FloatArray, y: FloatArray) -> FloatArray:
+def log_losses(margin: FloatArray, y: FloatArray) -> FloatArray:
     """Each patient's log-loss in nats."""
     return np.asarray(np.logaddexp(0.0, margin) - y * margin)
 
@@ -286,7 +287,7 @@ def _boost(
     for part in parts:
         grown = xgboost.train(dict(settings), part.learn, rounds)
         unseen[part.rows] = grown.predict(_bare(codes[part.rows]), output_margin=True)
-    gain = _losses(margin, y) - _losses(margin + unseen, y)
+    gain = log_losses(margin, y) - log_losses(margin + unseen, y)
     if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(y)):
         return nothing
     booster = xgboost.train(
@@ -330,7 +331,7 @@ def _grow(
         for booster, part in zip(boosters, parts, strict=True):
             booster.update(part.learn, len(history))
             unseen = booster.predict(part.test, output_margin=True)
-            losses.append(_losses(unseen, part.test.get_label()))
+            losses.append(log_losses(unseen, part.test.get_label()))
         history.append(float(np.concatenate(losses).mean()))
     return tuple(history)
 
@@ -339,10 +340,10 @@ def _bare(codes: FloatArray) -> xgboost.DMatrix:
     return xgboost.DMatrix(codes, base_margin=np.zeros(len(codes)))
 
 
-def _recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
+def recalibrate(margin: FloatArray, y: FloatArray, slope_sd: float) -> Recalibration:
     """Intercept and slope that fit unseen patients; the slope leaves 1 only on good evidence."""
     one, least = np.ones(1), np.full(1, SMALLEST_SLOPE)
-    line = _fit(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
+    line = fit_columns(margin[:, None], y, Belief(one, slope_sd * one, least, np.full(1, np.inf)))
     return Recalibration(line.intercept, float(line.beta[0]))
 
 

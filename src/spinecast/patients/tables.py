@@ -76,7 +76,7 @@ def table_of(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(frame):
         _refuse(Path("frame"), "it has no rows", "one row for each patient is needed")
     content = io.BytesIO()
-    named = frame.set_axis(distinct(Path("frame"), map(str, frame.columns)), axis="columns")
+    named = frame.set_axis(distinct_names(Path("frame"), map(str, frame.columns)), axis="columns")
     named.to_parquet(content, index=False)
     return _read_parquet(Path("frame"), content.getvalue())
 

@@ -134,6 +134,8 @@ def simulate(
     directions_hold: bool = True,
     missing: float | None = None,
     lost: float | None = None,
+    base_rate: float | None = None,
+    case_mix: float = 0.0,
 ) -> SimulatedCohort:
     """Simulate a cohort; the same arguments give the same patients, byte for byte.
 
@@ -151,6 +153,10 @@ def simulate(
         missing: share of answers left blank, the same for every factor; the registry's when not
             given.
         lost: share of patients who do not come back; the registry's when not given.
+        base_rate: how often the outcome occurs among the registry's candidates; as the registry
+            says when not given.
+        case_mix: how far this hospital's candidates differ from the registry's: SD, in standard
+            deviations of a factor, of the factors' mean differences (drawn with the truth).
     """
     truth = draw_truth(
         registry,
@@ -158,8 +164,13 @@ def simulate(
         heterogeneity=heterogeneity,
         evidence_sign=evidence_sign,
         directions_hold=directions_hold,
+        base_rate=base_rate,
     )
-    complete = _candidates(registry, patients, _stream(seed, 1))
+    here = Population.from_registry(registry)
+    if case_mix:
+        hospital = _stream(seed if truth_seed is None else truth_seed, 8)
+        here = here.tilted(case_mix * hospital.standard_normal(len(registry.factors)))
+    complete = _candidates(registry, here, patients, _stream(seed, 1))
     site = _stream(seed, 2).integers(0, len(truth.sites), patients)
     true_risk = truth.risk(complete, site)
     outcome = (_stream(seed, 3).random(patients) < true_risk).astype(float)
@@ -192,9 +203,10 @@ def _columns(registry: Registry, codes: FloatArray) -> dict[str, FloatArray]:
     return {name: codes[:, column] for column, name in enumerate(registry.names)}
 
 
-def _candidates(registry: Registry, patients: int, rng: np.random.Generator) -> FloatArray:
+def _candidates(
+    registry: Registry, population: Population, patients: int, rng: np.random.Generator
+) -> FloatArray:
     """Candidates for surgery; one whose answers contradict each other is drawn again."""
-    population = Population.from_registry(registry)
     levels = {factor.name: factor.level_codes for factor in registry.factors}
     rules = [parse(impossible.rule, levels, "impossible") for impossible in registry.impossible]
     codes = population.sample(patients, rng)

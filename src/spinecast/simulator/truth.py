@@ -91,6 +91,7 @@ def draw_truth(
     heterogeneity: float | None = None,
     evidence_sign: float = 1.0,
     directions_hold: bool = True,
+    base_rate: float | None = None,
 ) -> Truth:
     """Draw a hospital's truth around the published effects.
 
@@ -107,6 +108,8 @@ def draw_truth(
         directions_hold: whether a declared direction is true of the hospital (or, with a negative
             evidence_sign, its opposite), as clinicians are sure it is; else chance may turn weak
             effects round.
+        base_rate: how often the outcome occurs among the registry's candidates; as the registry
+            says when not given.
     """
     rng = np.random.default_rng([seed, 0])
     spread = registry.evidence.heterogeneity if heterogeneity is None else heterogeneity
@@ -123,8 +126,9 @@ def draw_truth(
     simulation = registry.simulation
     sites = simulation.site_sd * rng.standard_normal(simulation.sites)
     departures = shifts_of(registry, simulation.departures)
+    rate = registry.base_rate.value if base_rate is None else base_rate
     truth = Truth(registry.names, 0.0, tuple(curves), departures, sites)
-    return replace(truth, intercept=_intercept(truth, population, registry.base_rate.value))
+    return replace(truth, intercept=_intercept(truth, population, rate))
 
 
 def _in_direction(factor: Factor, heights: FloatArray, sign: float) -> FloatArray:

@@ -443,6 +443,7 @@ def train(
 @click.option("--out", type=FILE, required=True, help="Folder for the updated model, models/NEW.")
 @click.option("--ladder", type=FILE, help="What may be done, and how it is decided (.toml).")
 @click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@_site_option
 @_registry_option
 def update(
     cohort: Path,
@@ -450,6 +451,7 @@ def update(
     out: Path,
     ladder: Path | None,
     replace: bool,  # noqa: FBT001 - a flag of the command line
+    site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Fit a model to another hospital: keep it, shift it, stretch it, revise it or learn it anew.
@@ -463,7 +465,7 @@ def update(
 
     recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
     parent = read_bundle(model_folder, registry_folder)
-    found = journey.read_new(cohort, parent)
+    found = journey.read_new(cohort, parent, _site(site_file, parent.explainer.model.registry))
     for line in console.labelled(found):
         console.note(line)
     told = journey.update(found, parent, recipe, out, replace=replace, progress=console.Teller())
@@ -658,6 +660,7 @@ def _show_judged(
 @click.option("--out", type=FILE, help="Keep the ruling as .json, promoted or not.")
 @_models_option
 @_runs_option
+@_site_option
 @_registry_option
 def promote(
     model: Path,
@@ -668,6 +671,7 @@ def promote(
     out: Path | None,
     models: Path,
     runs: Path,
+    site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Put a model into use if it passes the gate; every promotion is a line of the history.
@@ -687,6 +691,7 @@ def promote(
         override=override,
         models=models,
         home=runs,
+        site_file=site_file,
         registry_folder=registry_folder,
     )
     for line in telling.decided(found):

@@ -25,6 +25,7 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.judging.judgement import judge
 from spinecast.judging.subgroups import Subgroups, subgroups
 from spinecast.measures.delong import auroc_difference
+from spinecast.site.reconciling import read_site
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["other patients", "cross-validation"]
@@ -149,20 +150,26 @@ def net_benefit_gain(
     return Figure(value, value - reach, value + reach)
 
 
-def gather(candidate: Scorer, cohort: Path, in_use: Scorer | SpinecastError | None) -> Dossier:
+def gather(
+    candidate: Scorer,
+    cohort: Path,
+    in_use: Scorer | SpinecastError | None,
+    site_file: Path | None = None,
+) -> Dossier:
     """Hold a candidate, and the model in use, against a cohort.
 
     Args:
         candidate: the model that may be promoted.
         cohort: a file of patients whose outcomes are known.
         in_use: the model in use, or why it cannot be read; None when there is none.
+        site_file: the hospital's mapping of its own columns; None where the columns are ours.
 
     Raises:
         UsageRefused: there is no such file.
         DataRefused: it is not a cohort, or nobody's outcome is known.
     """
     training = candidate.bundle.training
-    labelled = read_labelled(cohort, candidate.registry, training["outcome"])
+    labelled = _read(cohort, candidate, training["outcome"], site_file)
     own = labelled.facts.sha256 == training.get("data", {}).get("sha256")
     facts = candidate.explainer.facts
     outcome, risk = labelled.labels.failed, _risks(candidate, labelled)
@@ -176,7 +183,7 @@ def gather(candidate: Scorer, cohort: Path, in_use: Scorer | SpinecastError | No
         figures=_promised(training) if own else _found(outcome, risk),
         outcome=outcome,
         risk=risk,
-        rival=_rival(in_use, candidate, labelled, cohort),
+        rival=_rival(in_use, candidate, labelled, cohort, site_file),
     )
 
 
@@ -202,6 +209,11 @@ def _promised(training: Mapping[str, Any]) -> dict[str, Figure]:
     }
 
 
+def _read(cohort: Path, model: Scorer, outcome: str, site_file: Path | None) -> LabelledCohort:
+    site = read_site(site_file, model.registry) if site_file else None
+    return read_labelled(cohort, model.registry, outcome, site)
+
+
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
@@ -211,6 +223,7 @@ def _rival(
     candidate: Scorer,
     labelled: LabelledCohort,
     cohort: Path,
+    site_file: Path | None,
 ) -> Rival:
     """What the model in use says of the same patients, found by their ids."""
     if in_use is None:
@@ -223,7 +236,7 @@ def _rival(
         other = f"the model in use foretells {training['outcome']}, the candidate {outcome}"
         return Rival(name, trouble=other)
     try:
-        theirs = read_labelled(cohort, in_use.registry, outcome)
+        theirs = _read(cohort, in_use, outcome, site_file)
     except SpinecastError as refused:
         told = refused.summary.lower()
         return Rival(name, trouble=f"the model in use cannot read this cohort: {told}")

@@ -61,6 +61,7 @@ def promote(
     override: str | None = None,
     models: Path,
     home: Path,
+    site_file: Path | None = None,
     registry_folder: Path | None = None,
 ) -> Decision:
     """Hold a candidate against a gate, and put it into use if every bound holds or is overridden.
@@ -73,6 +74,7 @@ def promote(
         override: why the model is used although bounds do not hold; None to keep to the gate.
         models: the models folder, with `CURRENT` and the history.
         home: the folder of MLflow's runs.
+        site_file: the hospital's mapping of its own columns; None where the columns are ours.
         registry_folder: the registry that must be the candidate's own; None not to ask.
 
     Raises:
@@ -88,7 +90,7 @@ def promote(
         before, notes = _ready(models)
         scorer = Scorer.load(candidate, registry_folder)
         _refuse_in_use(candidate, scorer, before)
-        dossier = gather(scorer, cohort, _scorer_in_use(models, before))
+        dossier = gather(scorer, cohort, _scorer_in_use(models, before), site_file)
         ruling = rule(asked, dossier)
         evidence = _evidence(dossier, ruling)
         if not ruling.holds and override is None:

@@ -23,6 +23,7 @@ from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.declared import schema_problems
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
+from spinecast.site.declaration import Site
 from spinecast.updating.choosing import Decision, decide
 from spinecast.updating.climbing import Climbed, Parent, climbed
 from spinecast.updating.judging import judge_rungs
@@ -45,15 +46,16 @@ class Update:
     events: int
 
 
-def read_new(cohort: Path, parent: Bundle) -> LabelledCohort:
-    """A cohort with outcomes by the old model's own definition.
+def read_new(cohort: Path, parent: Bundle, site: Site | None = None) -> LabelledCohort:
+    """A cohort with outcomes by the old model's own definition; `site` maps its columns to ours.
 
     Raises:
         UsageRefused: there is no such file.
         DataRefused: it is not a cohort, nobody's outcome is known, or the old model (or one it
             came from) learned from this very file.
     """
-    labelled = read_labelled(cohort, parent.explainer.model.registry, parent.training["outcome"])
+    registry = parent.explainer.model.registry
+    labelled = read_labelled(cohort, registry, parent.training["outcome"], site)
     known = {sha256: name for name, sha256 in _learned_from(parent)}
     if labelled.facts.sha256 in known:
         raise DataRefused(

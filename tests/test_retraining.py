@@ -15,7 +15,7 @@ import pytest
 from scipy.special import expit
 
 from conftest import TINY
-from spinecast import retraining
+from spinecast import files, retraining
 from spinecast.cohorts.labelled import read_labelled
 from spinecast.errors import DataRefused, ModelRefused, UsageRefused
 from spinecast.explaining.bundle import read_bundle
@@ -232,7 +232,7 @@ def test_a_disk_that_says_no_is_refused(labelled, tmp_path, no_work, monkeypatch
     def full(**_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(retraining.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", full)
     with pytest.raises(UsageRefused, match="no space left on device"):
         retraining.retrain(labelled, RECIPE, tmp_path / "m", experiment="x", home=tmp_path / "r")
     assert not listed(tmp_path)

@@ -466,7 +466,7 @@ def place(tiny, tmp_path_factory):
         outcome=found.labels.definition,
     )
     write_bundle(
-        folder / "old", result.model, result.facts, result.booster, _story(result, found.facts)
+        folder / "old", result.model, result.facts, result.booster, _story(result, found)
     )
     return folder
 

@@ -79,6 +79,8 @@ class Factor(Declared):
     """One pre-operative factor: what is asked, what may be answered, what is known about it.
 
     `mechanisms` is never declared here: a factor leads to the mechanisms that name it as a driver.
+    `example` is a worked answer for whoever fills in a form; `asked_when` a rule over the other
+    factors: where it surely does not hold, a form need not ask. It forbids no answer.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Factor(Declared):
     direction: Direction
     known_at: KnownAt
     definition: str
+    example: str = ""
+    asked_when: str = ""
     required: bool = False
     in_words: str = ""
     reason: str = ""

@@ -201,7 +201,8 @@ class Impossible(Declared):
 class Registry(Declared):
     """Everything that is known before the first patient: factors, evidence, outcome, population.
 
-    `subgroups` names the factors by which performance is reported group by group.
+    `subgroups` names the factors by which performance is reported group by group;
+    `condition_plain` and `operation_plain` say to a patient what some people had, and after what.
     """
 
     name: str
@@ -209,8 +210,10 @@ class Registry(Declared):
     title: str
     condition: str
     condition_short: str
+    condition_plain: str = ""
     horizon: str
     operation: str = "surgery"
+    operation_plain: str = ""
     base_rate: BaseRate
     evidence: Evidence
     domains: dict[str, str]

@@ -1,0 +1,7 @@
+"""The surgeon's screen: a form, an answer with its reasons, a sheet to print, and the same as JSON.
+
+Pages are made on the server from the registry and the record; nothing is stored. The listing is the
+reading order: `questions` and `answering` are the form, `result` and `alternatives` the answer,
+`printing` the sheet, `contract` and `problems` the interface for programs; `pages` and `interface`
+answer requests, `guard` stands before them, `serving` starts it all.
+"""

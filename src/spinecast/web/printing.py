@@ -32,10 +32,11 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading of the patient's page and the sentences below it."""
+    """A heading of the patient's page, sentences below it, and points after them."""
 
     title: str
     lines: tuple[str, ...]
+    points: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +131,24 @@ def _plain(
     if sheet.interval:
         numbers.append(words("plain.interval", interval=sheet.interval))
     asks = [words("plain.unknown", count=len(assessment.unknown))] if assessment.unknown else []
-    can_do = [f"{to_do.label}." for to_do in sheet.actions]
+    can_do = _can_do(assessment, registry)
     return (
         Section(words("plain.what_title"), (words("plain.what", **told),)),
         Section(words("plain.numbers_title"), tuple(numbers)),
         Section(words("plain.means_title"), (words("plain.means"), *asks)),
         Section(
             words("plain.do_title"),
-            (words("plain.do"), *can_do, words("plain.no_promise")) if can_do
-            else (words("plain.nothing"),),
+            (words("plain.do"), words("plain.no_promise")) if can_do else (words("plain.nothing"),),
+            can_do,
         ),
-        Section(words("plain.ask_title"), tuple(words(f"plain.ask_{n}") for n in (1, 2, 3))),
-    )  # fmt: skip
+        Section(words("plain.ask_title"), (), tuple(words(f"plain.ask_{n}") for n in (1, 2, 3))),
+    )
+
+
+def _can_do(assessment: Assessment, registry: Registry) -> tuple[str, ...]:
+    """What may be talked about, in the patient's words, each once."""
+    actions = (registry.by_name[action.factor].modifiable.plain for action in assessment.actions)
+    return tuple(dict.fromkeys(action for action in actions if action))
 
 
 def _icons(answer: Answer, scorer: Scorer, words: Words) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,19 +101,15 @@ def shown_first(registry: Registry) -> frozenset[str]:
 
 
 def _contrast(factor: Factor) -> float:
-    """The largest difference in log-odds that the prior of a factor knows of."""
+    """The largest difference in log-odds from the reference that a factor's prior knows of."""
     prior = factor.prior
     if prior is None:
         return 0.0
     if prior.odds_ratio is None:
-        return _widest([*prior.levels.values(), *prior.steps.values()])
+        ratios = [*prior.levels.values(), *prior.steps.values()]
+        return max((abs(math.log(ratio)) for ratio in ratios), default=0.0)
     sd = factor.population.sd or (factor.bounds[1] - factor.bounds[0]) / 4
     return CONTRAST_SDS * sd / prior.per * abs(math.log(prior.odds_ratio))
-
-
-def _widest(ratios: Iterable[float]) -> float:
-    logs = [0.0, *map(math.log, ratios)]
-    return max(logs) - min(logs)
 
 
 def _scope_question(exclusion: Exclusion) -> Question:

@@ -6,6 +6,7 @@ as two groups of past patients; nothing here is a forecast of what a change woul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,10 +14,9 @@ from spinecast.answers import Fault
 from spinecast.factors import Factor, Registry
 from spinecast.logic import FloatArray
 from spinecast.scoring import Scorer
-from spinecast.web.answering import Wrong, fields_of, told_of
+from spinecast.web.answering import IF, Wrong, fields_of, told_of
 from spinecast.web.questions import Form, Question
 
-PREFIX = "if."
 UNUSUAL = "unusual"
 
 
@@ -47,7 +47,7 @@ def changeable(registry: Registry, form: Form, codes: FloatArray) -> tuple[Quest
     known = {
         factor.name
         for factor, code in zip(registry.factors, codes.tolist(), strict=True)
-        if may_change(factor) and code == code  # noqa: PLR0124 - NaN is not known
+        if may_change(factor) and not math.isnan(code)
     }
     return tuple(question for question in form.questions if question.name in known)
 
@@ -67,9 +67,9 @@ def alternative(scorer: Scorer, codes: FloatArray, typed: Mapping[str, str]) -> 
     """
     registry = scorer.registry
     asked = {
-        name.removeprefix(PREFIX): value.strip()
+        name.removeprefix(IF): value.strip()
         for name, value in typed.items()
-        if name.startswith(PREFIX) and value.strip()
+        if name.startswith(IF) and value.strip()
     }
     own = {f.name: f.value_of(c) for f, c in zip(registry.factors, codes.tolist(), strict=True)}
     wrong = [_not_allowed(name) for name in asked if not _allowed(registry, own, name)]
@@ -93,8 +93,8 @@ def _allowed(registry: Registry, own: Mapping[str, object], name: str) -> bool:
 
 def _not_allowed(name: str) -> Wrong:
     message = "Only known answers about which something can be done may be changed here."
-    return Wrong((PREFIX + name[:60],), "not_changeable", message)
+    return Wrong((IF + name[:60],), "not_changeable", message)
 
 
 def _prefixed(fault: Fault) -> tuple[str, ...]:
-    return tuple(PREFIX + name for name in fields_of(fault))
+    return tuple(IF + name for name in fields_of(fault))

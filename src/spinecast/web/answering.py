@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from spinecast.web.questions import Question
 NOT_KNOWN = "{}.not_known"
 UNKNOWN = "unknown"
 ESTIMATE = "own_estimate"
+# When a page was made, so that its sheet bears that time; and answers of other patients.
+MADE, IF = "made_at", "if."
 MOST_FIELDS = 500
 EXCLUDED = "excluded"
 LONGEST_NAME = 60
@@ -81,8 +84,8 @@ def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sen
         body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
     )
     asked = {question.name: question for question in questions}
-    typed = {name: value for name, value in pairs if value.strip()}
-    wrong = list(_twice(pairs, asked))
+    typed = {name: value for name, value in pairs if value.strip() and _is_field(name, asked)}
+    wrong = [*_twice(pairs), *_strangers(pairs, asked), *_too_long(typed)]
     answers: dict[str, object] = {}
     for name, question in asked.items():
         value = typed.get(name, "").strip()
@@ -117,17 +120,35 @@ def fingerprint(scorer: Scorer, codes: FloatArray) -> str:
     known = {
         factor.name: factor.value_of(code)
         for factor, code in zip(scorer.registry.factors, codes.tolist(), strict=True)
-        if code == code  # noqa: PLR0124 - NaN is not known
+        if not math.isnan(code)
     }
     text = json.dumps([scorer.registry.id, known], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _twice(pairs: Iterable[tuple[str, str]], asked: Mapping[str, Question]) -> Iterator[Wrong]:
+def _is_field(name: str, asked: Mapping[str, Question]) -> bool:
+    """Whether a form of ours has a field of this name."""
+    question = name.removesuffix(NOT_KNOWN.format("")).removeprefix(IF)
+    return question in asked or name in (ESTIMATE, PATIENT_ID, MADE)
+
+
+def _twice(pairs: Iterable[tuple[str, str]]) -> Iterator[Wrong]:
     """Fields that came with several values: which was meant, nobody knows."""
     for name, count in Counter(name for name, _ in dict.fromkeys(pairs)).items():
-        if count > 1 and (name in asked or name in (ESTIMATE, PATIENT_ID)):
-            yield Wrong((name,), "two_answers", "Two answers to one question. Keep one of them.")
+        if count > 1:
+            message = "Two answers to one question. Keep one of them."
+            yield Wrong((name[:LONGEST_NAME],), "two_answers", message)
+
+
+def _strangers(pairs: Iterable[tuple[str, str]], asked: Mapping[str, Question]) -> Iterator[Wrong]:
+    """Fields nobody asked for, as a form made by hand may have."""
+    for name in dict.fromkeys(name for name, _ in pairs if not _is_field(name, asked)):
+        yield Wrong((name[:LONGEST_NAME],), "unknown_name", "There is no such question.")
+
+
+def _too_long(typed: Mapping[str, str]) -> Iterator[Wrong]:
+    if len(typed.get(PATIENT_ID, "")) > LONGEST_NAME:
+        yield Wrong((PATIENT_ID,), "too_long", f"At most {LONGEST_NAME} characters.")
 
 
 def _wrong(fault: Fault, asked: Mapping[str, Question]) -> Wrong:

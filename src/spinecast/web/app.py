@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from importlib import resources
 
@@ -36,9 +36,7 @@ def application(current: Current, gate: Gate, audit: Audit | None = None) -> Gua
         audit: where each use is noted; nowhere when None.
     """
     audit = audit or Audit()
-    app = FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_watching(current)
-    )
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_watching(current))
     _add_pages(app, Pages(current, gate, audit))
     _add_interface(app, Interface(current, audit))
     app.add_exception_handler(HTTPException, _nothing_here)
@@ -71,7 +69,7 @@ def _add_interface(app: FastAPI, interface: Interface) -> None:
     app.add_route("/healthz", interface.health, methods=["GET"])
 
 
-def _watching(current: Current):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI's own type
+def _watching(current: Current) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watch = asyncio.create_task(_watch(current))

@@ -40,8 +40,10 @@ OPEN = ("/healthz", "/login", "/static/")
 SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-        b"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        (
+            b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+            b"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        ),
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -131,6 +133,8 @@ class Guard:
                 return
             limit = LARGEST_BATCH if scope["path"].endswith("assess-batch") else LARGEST_BODY
             await self.app(scope, await _whole(scope, headers, receive, limit), sender)
+        except _Gone:
+            return
         except _TooMuch as refused:
             await _respond(refused.problem, scope, receive, sender)
         except Exception as bug:  # noqa: BLE001 - what it says may quote a patient's answers
@@ -173,6 +177,10 @@ class _TooMuch(Exception):
         super().__init__(problem.title)
 
 
+class _Gone(Exception):
+    """Whoever asked has left."""
+
+
 class _Sender:
     """Adds the security headers to every response, and knows whether one has begun."""
 
@@ -207,10 +215,13 @@ async def _whole(scope: Scope, headers: Headers, receive: Receive, limit: int) -
 
 
 async def _body(receive: Receive, limit: int) -> bytes:
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        piece: bytes = message.get("body", b"")
+        body += piece
         if len(body) > limit:
             raise _TooMuch(Problem("too-large", f"At most {limit:,} bytes."))
         if not message.get("more_body", False):

@@ -24,15 +24,11 @@ from spinecast.patient import FREE_TEXT
 from spinecast.scoring import Scorer, name_of
 from spinecast.web.answering import EXCLUDED, Wrong, fields_of, told_of
 from spinecast.web.audit import Audit
-from spinecast.web.contract import openapi
+from spinecast.web.contract import JSON, MOST_PATIENTS, openapi
 from spinecast.web.current import Current, Installed
 from spinecast.web.problems import Problem
 
-MOST_PATIENTS = 200
-JSON = "application/json"
 LONGEST_TEXT = 200
-
-Handler = Callable[["Interface", Request, Installed], Any]
 
 
 class Refused(Exception):
@@ -164,7 +160,11 @@ def contract(assessment: Assessment) -> dict[str, Any]:
         name: getattr(assessment, name) for name in _FIELDS
     }
     told["unknown"] = [
-        {"factor": one.factor, "assumed": one.assumed, "risk_if": {"low": one.low, "high": one.high}}
+        {
+            "factor": one.factor,
+            "assumed": one.assumed,
+            "risk_if": {"low": one.low, "high": one.high},
+        }
         for one in assessment.unknown
     ]
     if not assessment.patient_id:
@@ -247,8 +247,7 @@ def _factors(installed: Installed) -> dict[str, Any]:
                 "kind": factor.kind,
                 "allowed": factor.allowed,
                 "levels": {
-                    level: factor.in_plain_words(code)
-                    for level, code in factor.level_codes.items()
+                    level: factor.in_plain_words(code) for level, code in factor.level_codes.items()
                 },
                 "range": factor.range,
                 "unit": factor.unit,

@@ -8,33 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from spinecast.assessment import Assessment
-from spinecast.patient import PATIENT_ID
-from spinecast.phrases import BANNERS
 from spinecast.rules import parse
-from spinecast.sheet import cited, of_hundred
+from spinecast.sheet import of_hundred
 from spinecast.web import alternatives
-from spinecast.web.answering import ESTIMATE, NOT_KNOWN, UNKNOWN, Sent, empty, read_form
+from spinecast.web.answering import IF, MADE, NOT_KNOWN, Sent, empty, read_form
 from spinecast.web.audit import Audit
-from spinecast.web.current import Current, Installed
+from spinecast.web.current import Current
+from spinecast.web.desk import Desk, page
 from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
-from spinecast.web.printing import handout, pdf
+from spinecast.web.printing import Handout, handout, pdf
 from spinecast.web.problems import Problem
-from spinecast.web.result import Answer, answer_of, performance
-from spinecast.web.words import Words, languages, wanted, words
+from spinecast.web.result import performance
+from spinecast.web.words import Words, wanted, words
+
+Telling: TypeAlias = Callable[[Desk, Sent], Awaitable[Response]]
 
 FORM = "application/x-www-form-urlencoded"
-MADE = "made_at"
-LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -92,13 +90,13 @@ class Pages:
         if not self.gate.token:
             return RedirectResponse("/", 303)
         if request.method != "POST":
-            return _page("login.html", told, wrong=False)
+            return page("login.html", told, wrong=False)
         address = request.client.host if request.client else ""
         if not self.gate.tried.take(address, asyncio.get_running_loop().time()):
-            return _page("problem.html", told, 429, problem=Problem("too-many"))
+            return page("problem.html", told, 429, problem=Problem("too-many"))
         token = (await self._typed(request)).get("token", "")
         if not self.gate.knows(token.strip()):
-            return _page("login.html", told, 401, wrong=True)
+            return page("login.html", told, 401, wrong=True)
         response = RedirectResponse("/", 303)
         response.set_cookie(
             COOKIE, self.gate.session(), SESSION_SECONDS,
@@ -108,7 +106,7 @@ class Pages:
 
     # --- pieces ------------------------------------------------------------------------------
 
-    async def _about(self, request: Request, tell: Any) -> Response:  # noqa: ANN401
+    async def _about(self, request: Request, tell: Telling) -> Response:
         """A page about what was sent; or why there is none."""
         desk = self._desk(request)
         if desk is None:
@@ -124,8 +122,7 @@ class Pages:
             sent = read_form(installed.scorer, installed.form.questions, await request.body())
         except ValueError:
             return desk.page("problem.html", 400, problem=Problem("not-json", "Send a form."))
-        response: Response = await tell(desk, sent)
-        return response
+        return await tell(desk, sent)
 
     async def _form(self, desk: Desk, sent: Sent, status: int = 200) -> Response:
         form = desk.installed.form
@@ -152,7 +149,8 @@ class Pages:
     async def _refused(self, desk: Desk, sent: Sent) -> Response:
         self.audit.note("page", desk.installed.scorer, sent.codes, "refused")
         if sent.wrong:
-            return await self._form(desk, sent, 422)
+            everything = replace(sent, wrong=(*sent.wrong, *sent.excluded))
+            return await self._form(desk, everything, 422)
         return desk.page("refused.html", 422, sent=sent)
 
     async def _what_if(self, desk: Desk, sent: Sent) -> Response:
@@ -163,16 +161,19 @@ class Pages:
         changeable = alternatives.changeable(installed.scorer.registry, installed.form, sent.codes)
         own = desk.assess(sent)
         told: dict[str, Any] = {"answer": desk.answer(own), "changeable": changeable}
-        told["changeable_names"] = {alternatives.PREFIX + question.name for question in changeable}
+        told["changeable_names"] = {IF + question.name for question in changeable}
         told["own_values"] = desk.spoken(sent)
         if other.wrong or not other.changes:
             return desk.page("what_if.html", 422 if other.wrong else 200, sent=sent, other=other,
-                             beside=None, unusual=False, **told)  # fmt: skip
+                             beside=None, unusual=False, span=None, **told)  # fmt: skip
         theirs = desk.assess(replace(sent, codes=other.codes))
         unusual = _is_unusual(theirs) and not _is_unusual(own)
         self.audit.note("what-if", installed.scorer, other.codes, "scored")
+        beside = desk.answer(theirs)
+        lows, highs = zip(told["answer"].short.span, beside.short.span, strict=True)
         return desk.page("what_if.html", sent=sent, other=other, unusual=unusual,
-                         beside=None if unusual else desk.answer(theirs), **told)  # fmt: skip
+                         beside=None if unusual else beside, span=(min(lows), max(highs)),
+                         **told)  # fmt: skip
 
     async def _sheet(self, desk: Desk, sent: Sent) -> Response:
         if not sent.can_be_scored:
@@ -188,7 +189,7 @@ class Pages:
         named = {"content-disposition": 'attachment; filename="spinecast.pdf"'}
         return Response(body, media_type="application/pdf", headers=named)
 
-    def _handout(self, desk: Desk, sent: Sent) -> Any:  # noqa: ANN401
+    def _handout(self, desk: Desk, sent: Sent) -> Handout:
         made = _time(sent.typed.get(MADE, "")) or self.audit.clock()
         return handout(
             desk.assess(sent), desk.installed.scorer, sent.codes, made, sent.estimate, desk.words
@@ -210,7 +211,7 @@ class Pages:
 
     def _no_model(self, request: Request) -> Response:
         refused = self.current.refused
-        return _page("no_model.html", self._words(request), 503, refused=refused)
+        return page("no_model.html", self._words(request), 503, refused=refused)
 
     @staticmethod
     def _words(request: Request) -> Words:
@@ -219,43 +220,7 @@ class Pages:
 
     @staticmethod
     async def _typed(request: Request) -> Mapping[str, str]:
-        from urllib.parse import parse_qsl
-
         return dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-
-
-@dataclass(frozen=True)
-class Desk:
-    """The model of one request, and the language it is answered in."""
-
-    installed: Installed
-    words: Words
-
-    def assess(self, sent: Sent) -> Assessment:
-        """The record of what was sent."""
-        explainer = self.installed.scorer.explainer
-        scored = explainer.explain(explainer.score(sent.codes[None]), 0)
-        return replace(scored, patient_id=sent.typed.get(PATIENT_ID, "")[:LONGEST_NAME].strip())
-
-    def spoken(self, sent: Sent) -> dict[str, str]:
-        """The patient's answers by name, as one says them."""
-        factors = self.installed.scorer.registry.factors
-        row = sent.codes.tolist()
-        return {f.name: f.in_plain_words(code) for f, code in zip(factors, row, strict=True)}
-
-    def answer(self, assessment: Assessment) -> Answer:
-        """The answer of a record."""
-        return answer_of(assessment, self.installed.scorer.bundle, self.words)
-
-    def page(self, template: str, status: int = 200, **told: object) -> Response:
-        """A page with the model's banner."""
-        explainer = self.installed.scorer.explainer
-        banner = BANNERS[explainer.identity.trained_on]
-        return _page(
-            template, self.words, status,
-            banner=banner, identity=explainer.identity, facts=explainer.facts,
-            registry=self.installed.scorer.registry, name_of=self.installed.labels, **told,
-        )  # fmt: skip
 
 
 def _is_unusual(assessment: Assessment) -> bool:
@@ -268,34 +233,6 @@ def _time(text: str) -> dt.datetime | None:
         made = dt.datetime.fromisoformat(text)
     except ValueError:
         return None
-    if made.tzinfo is None or not 2000 <= made.year < 2200:  # noqa: PLR2004 - a plausible time
+    if made.tzinfo is None or not 2000 <= made.year < 2200:
         return None
     return made.astimezone(dt.UTC).replace(microsecond=0)
-
-
-def _page(template: str, told: Words, status: int = 200, **values: object) -> Response:
-    values = {"banner": "", "identity": None} | values
-    text = _templates().get_template(template).render(t=told, **values)
-    return HTMLResponse(text, status, {"content-language": told.language})
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spinecast.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "languages": languages(),
-        "ESTIMATE": ESTIMATE,
-        "PATIENT_ID": PATIENT_ID,
-        "MADE": MADE,
-        "UNKNOWN": UNKNOWN,
-        "PREFIX": alternatives.PREFIX,
-        "NOT_KNOWN": NOT_KNOWN,
-    }
-    environment.filters["cited"] = cited
-    return environment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -93,7 +94,7 @@ def handout(
         given=tuple(
             Given(factor.label, factor.in_plain_words(code))
             for factor, code in known
-            if code == code  # noqa: PLR0124 - NaN is not known
+            if not math.isnan(code)
         ),
         estimate="" if estimate is None else words("sheet.estimate", count=estimate),
         plain_title=words("plain.title"),

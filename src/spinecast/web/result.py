@@ -16,6 +16,7 @@ from spinecast.sheet import MINUS, Sheet, of_hundred
 from spinecast.web.words import Words
 from spinecast.wording import sheet_of
 
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How well a model told patients apart that its fits had not seen; from `training.json`."""
@@ -77,9 +78,7 @@ def _standing(bundle: Bundle, words: Words) -> Iterator[str]:
     """How well the model ranks two patients, as times of 100."""
     standing = standing_of(bundle.training)
     if standing is not None:
-        yield words(
-            "rely.ranks", value=standing.value, low=standing.low, high=standing.high
-        )
+        yield words("rely.ranks", value=standing.value, low=standing.low, high=standing.high)
 
 
 def standing_of(training: Mapping[str, Any]) -> Standing | None:
@@ -99,7 +98,6 @@ def _against(assessment: Assessment, sheet: Sheet, words: Words) -> Iterator[str
     ]
     if disagreeing:
         yield words("result.disagrees", factors="; ".join(disagreeing))
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,9 @@ def _unsafe(settings: Settings) -> Iterator[Problem]:
         yield Problem("--tls-cert, --tls-key", "one of the two", "both or none")
     if settings.token_file is not None and settings.tls_cert is None:
         allowed = "a token is only sent over TLS"
-        yield Problem("--token-file", "given without TLS", allowed, "Give --tls-cert and --tls-key.")
+        yield Problem(
+            "--token-file", "given without TLS", allowed, "Give --tls-cert and --tls-key."
+        )
 
 
 def _unreadable(option: str, path: Path) -> Iterator[Problem]:
@@ -153,4 +155,3 @@ def _socket(settings: Settings) -> socket.socket:
         allowed = "an address of this machine on which nothing answers yet"
         raise UsageRefused(NOT_STARTED, [Problem(where, given, allowed, remedy)]) from None
     return taken
-

@@ -1,6 +1,6 @@
 """Every string of the pages, by a short name, in each language there is a file for.
 
-A string that a language lacks is shown in English between marks, so that a test and a reader see it.
+A string that a language lacks is shown in English between marks: a test and a reader see it.
 """
 
 from __future__ import annotations

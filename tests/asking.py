@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -39,10 +42,18 @@ class Asker:
         return self.ask("POST", path, **more)
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        return asyncio.run(self._ask(method, path, **more))
-
-    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {**self.headers, **more.pop("headers", {})}
+        if (data := more.pop("data", None)) is not None:  # an empty form is a form
+            more["content"] = urlencode(data).encode()
+            headers["content-type"] = "application/x-www-form-urlencoded"
+        return RUNNER.run(self._client.request(method, path, headers=headers, **more))
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.app)
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-            return await client.request(method, path, headers=headers, **more)
+        return httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}")
+
+
+# One loop for all requests: a new one for each takes longer than most answers.
+RUNNER = asyncio.Runner()
+atexit.register(RUNNER.close)

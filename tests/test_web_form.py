@@ -9,15 +9,15 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from asking import Asker
 from hypothesis import given
-from strategies import corruptions, patients
 
+from asking import Asker
 from spinecast.loading import load_registry
 from spinecast.patient import PATIENT_ID, read_patient
 from spinecast.web.answering import NOT_KNOWN, UNKNOWN, read_form, told_of
 from spinecast.web.current import Current
 from spinecast.web.questions import SHOWN, form_of, shown_first
+from strategies import corruptions, patients
 
 REGISTRY = load_registry()
 SUPPORT2 = load_registry(Path(__file__).parents[1] / "experiments" / "support2" / "registry")

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,10 @@ from spinecast.web.problems import TITLES, Problem
 
 # Seconds between two looks at the model's folder.
 LOOK_EVERY = 2.0
+# FastAPI would hand what an exception says, which may quote a patient, to OpenTelemetry.
+NO_TELEMETRY = TelemetryConfig(
+    tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
+)
 STATIC = ("spinecast.css", "spinecast.js", "icon.svg")
 
 
@@ -36,7 +41,13 @@ def application(current: Current, gate: Gate, audit: Audit | None = None) -> Gua
         audit: where each use is noted; nowhere when None.
     """
     audit = audit or Audit()
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_watching(current))
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=NO_TELEMETRY,
+        lifespan=_watching(current),
+    )
     _add_pages(app, Pages(current, gate, audit))
     _add_interface(app, Interface(current, audit))
     app.add_exception_handler(HTTPException, _nothing_here)

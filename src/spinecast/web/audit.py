@@ -81,7 +81,7 @@ def verify(path: Path) -> str:
         try:
             entry = json.loads(line)
             told = entry.pop("hash")
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError):
             entry, told = {}, ""
         last = _chained(last, entry)
         if told != last:

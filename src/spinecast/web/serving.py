@@ -143,13 +143,14 @@ def _unreadable(option: str, path: Path) -> Iterator[Problem]:
 
 
 def _socket(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        taken = socket.socket(family, socket.SOCK_STREAM)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((settings.host, settings.port))
-    except (OSError, OverflowError) as error:
-        given = reason(error) if isinstance(error, OSError) else "there is no such port"
+    except OSError as error:
+        taken.close()
+        given = reason(error)
         remedy = "Stop what answers there, or name another one with --port."
         where = f"--host {settings.host} --port {settings.port}"
         allowed = "an address of this machine on which nothing answers yet"

@@ -35,6 +35,22 @@ if (depending.length) {
   soon();
 }
 
+// Going back shows the form as it was left: this entry of the tab's history keeps it, nothing else.
+const answers = document.querySelector("form[action='/result'][novalidate]");
+if (answers) {
+  answers.addEventListener("submit", () => {
+    history.replaceState([...new FormData(answers)], "");
+  });
+  for (const [name, value] of history.state || []) {
+    for (const field of answers.querySelectorAll(`[name="${name}"]`)) {
+      if (field.type !== "radio" && field.type !== "checkbox") field.value = value;
+      else if (field.value === value) field.checked = true;
+    }
+    const folded = answers.querySelector(`[name="${name}"]`)?.closest("details.more");
+    if (folded && value) folded.open = true;
+  }
+}
+
 // Where something is wrong, that is what is read first.
 const wrongs = document.getElementById("wrongs");
 if (wrongs) wrongs.focus();

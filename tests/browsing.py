@@ -15,6 +15,7 @@ import uvicorn
 from spinecast.web.app import application
 from spinecast.web.current import Current
 from spinecast.web.guard import Gate
+from spinecast.web.patience import Patience
 
 LOOPBACK = Gate(frozenset({"127.0.0.1"}))
 
@@ -29,7 +30,7 @@ def chromium() -> str | None:
 def served(current: Current) -> Iterator[str]:
     """The address of a server that runs as long as this lasts."""
     config = uvicorn.Config(
-        application(current, LOOPBACK), port=0, log_level="error", access_log=False
+        application(current, LOOPBACK), port=0, http=Patience, log_level="error", access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import GATE, HOST, OURS, THEN, Asker
+from browsing import served
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.web import guard, pages
+from spinecast.web import guard, pages, patience
 from spinecast.web.audit import Audit, verify
 from spinecast.web.current import Current
 from spinecast.web.guard import COOKIE, Buckets, Gate, name_of
@@ -386,3 +393,62 @@ def test_a_port_that_is_taken_is_said(current):
         with pytest.raises(UsageRefused, match="already in use") as refused:
             serve(current, Settings(port=port), lambda _: None)
     assert "--port" in str(refused.value)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen]:
+    """`spinecast serve` as a user starts it, until it is stopped."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spinecast", "serve", *arguments],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        yield process
+        process.terminate()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_head_that_does_not_come_in_time_ends_the_connection_and_others_are_answered(
+    current, monkeypatch
+):
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    with served(current) as address:
+        port = int(address.rpartition(":")[2].strip("/"))
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+            assert httpx.get(address + "healthz").status_code == 200
+            assert slow.recv(1) == b""
+
+
+def test_the_command_says_where_to_look_and_serves_without_a_model(tmp_path):
+    port = free_port()
+    with running("--model", str(tmp_path / "none"), "--port", str(port)) as process:
+        assert process.stderr.readline() == f"Open http://127.0.0.1:{port}/\n"
+        response = ask_until_there(f"http://127.0.0.1:{port}/")
+        assert response.status_code == 503
+        assert "spinecast train" in response.text
+        process.terminate()
+        assert process.stderr.read() == ""
+
+
+def ask_until_there(address: str) -> httpx.Response:
+    for _ in range(200):
+        try:
+            return httpx.get(address)
+        except httpx.ConnectError:
+            time.sleep(0.05)
+    raise AssertionError(address)
+
+
+def test_a_broken_model_is_refused_at_the_start_with_exit_code_4(tmp_path):
+    (tmp_path / "model").mkdir()
+    with running("--model", str(tmp_path / "model")) as process:
+        said = process.stderr.read()
+        assert process.wait() == 4
+    assert "manifest.json" in said
+    assert "Traceback" not in said

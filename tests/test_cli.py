@@ -25,7 +25,7 @@ from spinecast.bundle import read_bundle, write_bundle
 from spinecast.errors import DataRefused, ModelRefused, SpinecastError, UsageRefused
 from spinecast.scoring import Scorer
 
-COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate")
+COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate", "serve")
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """
 baselines = ["published evidence"]

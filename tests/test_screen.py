@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 EN = words("en")
+DATA = Path(__file__).parents[1] / "data"
 EXAMPLE = {
     "own_estimate": "25", "age": "54", "sex": "female", "bmi": "31.2", "nrs_back": "7",
     "lesion_type": "recurrent_disc_herniation", "prior_lumbar_surgeries": "1",
@@ -179,7 +182,8 @@ def test_going_back_loses_nothing(page, address):
 
 
 def test_the_sheet_prints_on_two_pages(page, address):
-    show(page, address, EXAMPLE)
+    told = json.loads((DATA / "example_patient.json").read_text())
+    show(page, address, {name: str(value) for name, value in told.items() if value is not None})
     press(page, EN("result.sheet"))
     assert page.get_by_role("button", name=EN("sheet.print")).is_visible()
     printed = page.pdf(prefer_css_page_size=True)

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 
 from asking import Asker
+from spinecast import web
 from spinecast.loading import load_registry
 from spinecast.patient import PATIENT_ID, read_patient
 from spinecast.web.answering import NOT_KNOWN, UNKNOWN, read_form, told_of
 from spinecast.web.current import Current
+from spinecast.web.printing import HEADINGS
 from spinecast.web.questions import SHOWN, form_of, shown_first
+from spinecast.web.words import Words, languages, wanted, words
 from strategies import corruptions, patients
 
 REGISTRY = load_registry()
@@ -210,3 +213,46 @@ def test_no_message_of_a_fault_repeats_the_value(scorer):
             continue
         _, faults = scorer.read({column: value})
         assert all(value not in told_of(fault) for fault in faults)
+
+
+# --- languages ----------------------------------------------------------------------------------
+
+
+def test_a_string_a_language_lacks_is_seen_to_be_lacking():
+    lacking = Words("xx", {"form.title": "Titel"})
+    assert lacking("form.title") == "Titel"
+    assert lacking("form.submit") == f"⟦{words('en')('form.submit')}⟧"
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("en", "xx", "en"),
+        ("xx", "yy;q=0.5, en-GB;q=0.9", "en"),
+        ("", ";q=x,,", "en"),
+    ],
+)
+def test_the_language_is_one_there_is(asked, accepted, language):
+    assert wanted(asked, accepted) == language
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_says_everything_with_the_same_blanks(language):
+    base, other = words("en").strings, words(language).strings
+    assert other.keys() == base.keys()
+    for name, text in base.items():
+        assert set(re.findall(r"{\w+}", other[name])) == set(re.findall(r"{\w+}", text)), name
+
+
+def test_every_string_a_page_asks_for_is_there_and_none_is_left_over():
+    folder = Path(web.__file__).parent
+    text = "".join(p.read_text("utf-8") for p in folder.rglob("*") if p.suffix in (".py", ".html"))
+    asked = set(re.findall(r'\b(?:t|words)\(\s*"([\w.]+\w)"[,)]', text))
+    asked |= {f"sheet.{name}" for name in HEADINGS}
+    asked |= {
+        name
+        for name in words("en").strings
+        if re.match(r"plain\.ask_\d|model\.(limit|trained_on)_", name)
+    }
+    assert asked == words("en").strings.keys()

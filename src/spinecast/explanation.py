@@ -23,6 +23,7 @@ from scipy.special import expit, ndtri
 
 from spinecast.assessment import (
     Action,
+    Agreement,
     Assessment,
     Contribution,
     Interval,
@@ -136,26 +137,28 @@ class Explainer:
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
         """Every factor, the largest first; ties in the registry's order."""
-        log_odds = scores.log_odds[row]
-        for index in _largest_first(np.abs(log_odds)):
+        # Python's own numbers: taken one by one out of an array, they cost as much as all the rest.
+        codes, points = scores.rows.given[row].tolist(), scores.risk_points[row].tolist()
+        log_odds, literature = scores.log_odds[row].tolist(), scores.literature[row].tolist()
+        for index in _largest_first(np.abs(scores.log_odds[row])).tolist():
             factor = self.model.registry.factors[index]
-            code = float(scores.rows.given[row, index])
-            points = float(scores.risk_points[row, index])
-            agreement = self.facts.agreement[index].verdict
-            literature = float(scores.literature[row, index])
             yield Contribution(
                 factor=factor.name,
                 label=factor.label,
-                value=factor.value_of(code),
-                log_odds=float(log_odds[index]),
-                risk_points=points,
-                from_literature=literature,
-                from_cohort=float(log_odds[index]) - literature,
-                agreement=agreement,
+                value=factor.value_of(codes[index]),
+                log_odds=log_odds[index],
+                risk_points=points[index],
+                from_literature=literature[index],
+                from_cohort=log_odds[index] - literature[index],
+                agreement=self._agreement[index],
                 mechanisms=self._phrases[index],
-                sentence=self._sentence(int(index), code, points),
+                sentence=self._sentence(index, codes[index], points[index]),
                 sources=self._sources[index],
             )
+
+    @cached_property
+    def _agreement(self) -> tuple[Agreement, ...]:
+        return tuple(told.verdict for told in self.facts.agreement)
 
     @cached_property
     def _phrases(self) -> tuple[tuple[str, ...], ...]:
@@ -238,9 +241,9 @@ class Explainer:
 
     def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
         """What can be done before surgery about the factors this patient has."""
-        for index in _largest_first(scores.log_odds[row]):
-            factor = self.model.registry.factors[index]
-            code = float(scores.rows.given[row, index])
+        codes = scores.rows.given[row].tolist()
+        for index in _largest_first(scores.log_odds[row]).tolist():
+            factor, code = self.model.registry.factors[index], codes[index]
             if not math.isnan(code) and _applies(factor, factor.modifiable, code):
                 parts = (factor.modifiable.action, factor.modifiable.evidence)
                 yield Action(

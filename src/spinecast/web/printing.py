@@ -114,7 +114,7 @@ def handout(
     )
 
 
-HEADINGS = ("notes", "given", "why", "rely", "against", "unknown", "actions", "for_patient")
+HEADINGS = ("given", "rely", "against", "unknown", "actions")
 
 
 def _plain(

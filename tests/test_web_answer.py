@@ -97,7 +97,7 @@ def test_every_factor_and_the_short_list_add_up_alike(scorer, candidates):
         assert folded == sum(bar.end - bar.start for bar in own)
 
 
-def test_as_many_icons_are_dark_as_the_sentence_says(asker, scorer):
+def test_as_many_icons_are_filled_as_the_sentence_says(asker, scorer):
     record = scorer.assess(EXAMPLE)
     page = asker.post("/result", data=EXAMPLE).text
     assert page.count('<circle class="dark"') == int(sheet_of(record).risk)

@@ -2,6 +2,7 @@
 
 Pages are made on the server from the registry and the record; nothing is stored. The listing is the
 reading order: `questions` and `answering` are the form, `result` and `alternatives` the answer,
-`printing` the sheet, `contract` and `problems` the interface for programs; `pages` and `interface`
-answer requests, `guard` stands before them, `serving` starts it all.
+`printing` the sheet, `contract` and `problems` the interface for programs, `words` the strings.
+`current` is the model in use, `audit` notes its uses; `pages` (with `desk`) and `interface` answer
+requests, `app` says which; `guard` and `patience` stand before them, `serving` starts it all.
 """

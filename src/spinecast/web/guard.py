@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spinecast.web.problems import Problem
@@ -229,14 +230,12 @@ async def _body(receive: Receive, limit: int) -> bytes:
 
 
 async def _respond(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    headers = [("www-authenticate", "Bearer")] if problem.kind == "unauthorized" else []
-    if problem.kind == "unauthorized" and not scope["path"].startswith("/api"):
-        headers = [("location", "/login")]
-        problem = Problem("unauthorized")
-    response = problem.response(headers)
-    if dict(headers).get("location"):
-        response.status_code = 303
-    if problem.kind in ("too-large", "slow"):
+    response = problem.response()
+    if problem.kind == "unauthorized" and not scope["path"].startswith("/api/"):
+        response = RedirectResponse("/login", 303)
+    elif problem.kind == "unauthorized":
+        response.headers["www-authenticate"] = "Bearer"
+    elif problem.kind in ("too-large", "slow"):
         # What is left of the body will not be read.
         response.headers["connection"] = "close"
     await response(scope, receive, send)

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -27,7 +27,7 @@ from spinecast.web.desk import Desk, page
 from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
 from spinecast.web.problems import Problem
-from spinecast.web.result import performance
+from spinecast.web.result import Answer, performance
 from spinecast.web.words import Words, wanted, words
 
 Telling: TypeAlias = Callable[[Desk, Sent], Awaitable[Response]]
@@ -51,19 +51,19 @@ class Pages:
 
     async def result(self, request: Request) -> Response:
         """The answer, or the form with everything that is wrong."""
-        return await self._about(request, self._result)
+        return await self._of_answer(request, self._result)
 
     async def what_if(self, request: Request) -> Response:
         """This patient beside others who differ in something that can be changed."""
-        return await self._about(request, self._what_if)
+        return await self._of_answer(request, self._what_if)
 
     async def sheet(self, request: Request) -> Response:
         """Two pages to print: one for the notes, one for the patient."""
-        return await self._about(request, self._sheet)
+        return await self._of_answer(request, self._sheet)
 
     async def sheet_pdf(self, request: Request) -> Response:
         """The same two pages as PDF."""
-        return await self._about(request, self._pdf)
+        return await self._of_answer(request, self._pdf)
 
     async def asked(self, request: Request) -> Response:
         """The names of questions that need no answer, given the others."""
@@ -106,6 +106,14 @@ class Pages:
 
     # --- pieces ------------------------------------------------------------------------------
 
+    async def _of_answer(self, request: Request, tell: Telling) -> Response:
+        """A page about a patient who can be scored; or why there is none."""
+
+        async def tell_if_scored(desk: Desk, sent: Sent) -> Response:
+            return await (tell if sent.can_be_scored else self._refused)(desk, sent)
+
+        return await self._about(request, tell_if_scored)
+
     async def _about(self, request: Request, tell: Telling) -> Response:
         """A page about what was sent; or why there is none."""
         desk = self._desk(request)
@@ -132,17 +140,12 @@ class Pages:
         return desk.page("form.html", status, form=form, sent=sent, open_names=told)
 
     async def _result(self, desk: Desk, sent: Sent) -> Response:
-        if not sent.can_be_scored:
-            return await self._refused(desk, sent)
         assessment = desk.assess(sent)
         self.audit.note("page", desk.installed.scorer, sent.codes, "scored")
-        registry = desk.installed.scorer.registry
         return desk.page(
             "result.html",
             sent=sent,
             answer=desk.answer(assessment),
-            changeable=alternatives.changeable(registry, desk.installed.form, sent.codes),
-            other=None,
             made=self.audit.clock().isoformat(),
         )
 
@@ -154,36 +157,35 @@ class Pages:
         return desk.page("refused.html", 422, sent=sent)
 
     async def _what_if(self, desk: Desk, sent: Sent) -> Response:
-        if not sent.can_be_scored:
-            return await self._refused(desk, sent)
         installed = desk.installed
         other = alternatives.alternative(installed.scorer, sent.codes, sent.typed)
         changeable = alternatives.changeable(installed.scorer.registry, installed.form, sent.codes)
         own = desk.assess(sent)
-        told: dict[str, Any] = {"answer": desk.answer(own), "changeable": changeable}
-        told["changeable_names"] = {IF + question.name for question in changeable}
-        told["own_values"] = desk.spoken(sent)
-        if other.wrong or not other.changes:
-            return desk.page("what_if.html", 422 if other.wrong else 200, sent=sent, other=other,
-                             beside=None, unusual=False, span=None, **told)  # fmt: skip
-        theirs = desk.assess(replace(sent, codes=other.codes))
-        unusual = _is_unusual(theirs) and not _is_unusual(own)
-        self.audit.note("what-if", installed.scorer, other.codes, "scored")
-        beside = desk.answer(theirs)
-        lows, highs = zip(told["answer"].short.span, beside.short.span, strict=True)
-        return desk.page("what_if.html", sent=sent, other=other, unusual=unusual,
-                         beside=None if unusual else beside, span=(min(lows), max(highs)),
-                         **told)  # fmt: skip
+        answer, beside, unusual = desk.answer(own), None, False
+        if other.changes:
+            theirs = desk.assess(replace(sent, codes=other.codes))
+            unusual = _is_unusual(theirs) and not _is_unusual(own)
+            beside = None if unusual else desk.answer(theirs)
+            self.audit.note("what-if", installed.scorer, other.codes, "scored")
+        return desk.page(
+            "what_if.html",
+            422 if other.wrong else 200,
+            sent=sent,
+            other=other,
+            answer=answer,
+            beside=beside,
+            unusual=unusual,
+            span=_span(answer, beside or answer),
+            changeable=changeable,
+            changeable_names={IF + question.name for question in changeable},
+            own_values=desk.spoken(sent),
+        )
 
     async def _sheet(self, desk: Desk, sent: Sent) -> Response:
-        if not sent.can_be_scored:
-            return await self._refused(desk, sent)
         self.audit.note("sheet", desk.installed.scorer, sent.codes, "scored")
         return desk.page("sheet.html", sent=sent, out=self._handout(desk, sent))
 
     async def _pdf(self, desk: Desk, sent: Sent) -> Response:
-        if not sent.can_be_scored:
-            return await self._refused(desk, sent)
         self.audit.note("sheet", desk.installed.scorer, sent.codes, "scored")
         body = await asyncio.to_thread(pdf, self._handout(desk, sent))
         named = {"content-disposition": 'attachment; filename="spinecast.pdf"'}
@@ -221,6 +223,12 @@ class Pages:
     @staticmethod
     async def _typed(request: Request) -> Mapping[str, str]:
         return dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+
+
+def _span(one: Answer, other: Answer) -> tuple[int, int]:
+    """The scale on which both can be drawn, so that equal bars mean equal points."""
+    lows, highs = zip(one.short.span, other.short.span, strict=True)
+    return min(lows), max(highs)
 
 
 def _is_unusual(assessment: Assessment) -> bool:

@@ -44,7 +44,7 @@ class Section:
 class Handout:
     """Both pages: `sheet` and what was given for the notes, `plain` for the patient.
 
-    `traced` says when and by which model; `filled` of a hundred icons are dark; bars reach from
+    `traced` says when and by which model; `filled` of a hundred icons are filled; bars reach from
     `low` to `high` tenths.
     """
 

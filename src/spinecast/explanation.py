@@ -32,7 +32,6 @@ from spinecast.assessment import (
 )
 from spinecast.calibration import secant
 from spinecast.cautions import Doubts, cautions, doubts
-from spinecast.copula import Guess
 from spinecast.evidence import Modifiable
 from spinecast.factors import Factor
 from spinecast.facts import CohortFacts
@@ -199,42 +198,64 @@ class Explainer:
         For each factor the risk at the least and most risky value it may plausibly have, everything
         else as it is.
         """
-        factors = [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
-        if not factors:
+        factors = np.flatnonzero(scores.doubts.unknown[row])
+        if not len(factors):
             return
-        chances = [_chance(scores.rows.guesses[index], row) for index in factors]
-        possible = [_possible(chance) for chance in chances]
-        starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
+        chances = self._chances(scores, row, factors)
+        possible = _possible(chances)
         risks = self._risks_if(scores, row, factors, chances, possible)
-        lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
-        for at in _largest_first(highs - lows):
-            factor = self.model.registry.factors[factors[at]]
-            values = self.model.population.bins.codes[factors[at]]
-            assumed = _assumed(factor, values, chances[at])
+        lows = np.where(possible, risks, np.inf).min(axis=1)
+        highs = np.where(possible, risks, -np.inf).max(axis=1)
+        averages = (chances * self._values[factors]).sum(axis=1).tolist()
+        likeliest = chances.argmax(axis=1).tolist()
+        for at in _largest_first(highs - lows).tolist():
+            factor, best = self.model.registry.factors[factors[at]], likeliest[at]
+            if factor.is_numeric:
+                assumed = f"{factor.with_unit(averages[at], digits=3)} on average"
+            else:
+                words = factor.in_plain_words(float(self._values[factors[at], best]))
+                assumed = f"{words} ({chances[at, best]:.0%} likely)"
             yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
+
+    def _chances(self, scores: Scores, row: int, factors: npt.NDArray[np.intp]) -> FloatArray:
+        """How likely each value of each unknown factor is, (U, most bins); 0 beyond its last."""
+        chances = np.zeros((len(factors), self._values.shape[1]))
+        for at, index in enumerate(factors.tolist()):
+            guess = scores.rows.guesses[index]
+            chance = guess.chances[int(np.searchsorted(guess.rows, row))]
+            chances[at, : len(chance)] = chance
+        return chances
+
+    @cached_property
+    def _values(self) -> FloatArray:
+        """The code of every bin of every factor, (F, most bins); 0 beyond its last."""
+        return _padded(self.model.population.bins.codes)
+
+    @cached_property
+    def _effects(self) -> FloatArray:
+        """The linear log-odds of every bin of every factor, in the same form."""
+        factors = range(len(self.model.registry.factors))
+        return _padded([self.model.effects(index) for index in factors])
 
     def _risks_if(
         self,
         scores: Scores,
         row: int,
-        factors: Sequence[int],
-        chances: Sequence[FloatArray],
-        possible: Sequence[npt.NDArray[np.intp]],
+        factors: npt.NDArray[np.intp],
+        chances: FloatArray,
+        possible: npt.NDArray[np.bool_],
     ) -> FloatArray:
-        """The risk at every possible value of every unknown factor, one factor after the other."""
+        """The risk at every value of every unknown factor, (U, most bins), where it is possible."""
         model = self.model
-        linear, values = [], []
-        for index, chance, which in zip(factors, chances, possible, strict=True):
-            effects = model.effects(index)
-            linear.append(effects[which] - chance @ effects)
-            values.append(model.population.bins.codes[index][which])
-        margins = scores.margin[row] + np.concatenate(linear)
+        effects = self._effects[factors]
+        margins = scores.margin[row] + effects - (chances * effects).sum(axis=1, keepdims=True)
         if len(model.trees):
             own = scores.rows.codes[row : row + 1]
-            changed = np.repeat(own, len(margins), axis=0)
-            owner = np.repeat(factors, [len(which) for which in possible])
-            changed[np.arange(len(margins)), owner] = np.concatenate(values)
-            margins += model.trees.margin(changed) - model.trees.margin(own)
+            unknown, bins = np.nonzero(possible)
+            changed = np.repeat(own, len(bins), axis=0)
+            owner = factors[unknown]
+            changed[np.arange(len(bins)), owner] = self._values[owner, bins]
+            margins[unknown, bins] += model.trees.margin(changed) - model.trees.margin(own)
         return np.asarray(expit(margins))
 
     # --- what can be done --------------------------------------------------------------------
@@ -270,24 +291,19 @@ def _effect(points: float, *, known: bool, reference: bool) -> str:
     return f"{raises.capitalize()} the estimate against the reference patient."
 
 
-def _chance(guess: Guess, row: int) -> FloatArray:
-    """How likely each value of an unknown factor is for one of the patients."""
-    return np.asarray(guess.chances[int(np.searchsorted(guess.rows, row))])
+def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which values the unknown factors may plausibly have, (U, most bins)."""
+    upto = np.cumsum(chances, axis=1)
+    central = (upto > POSSIBLE[0]) & (upto - chances < POSSIBLE[1])
+    return np.asarray(central | (chances >= POSSIBLE[0]))
 
 
-def _possible(chance: FloatArray) -> npt.NDArray[np.intp]:
-    """Which values an unknown factor may plausibly have."""
-    upto = np.cumsum(chance)
-    central = (upto > POSSIBLE[0]) & (upto - chance < POSSIBLE[1])
-    return np.flatnonzero(central | (chance >= POSSIBLE[0]))
-
-
-def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:
-    """What was assumed of an unknown factor, in words."""
-    if factor.is_numeric:
-        return f"{factor.with_unit(float(chance @ values), digits=3)} on average"
-    likeliest = int(np.argmax(chance))
-    return f"{factor.in_plain_words(values[likeliest])} ({chance[likeliest]:.0%} likely)"
+def _padded(rows: Sequence[FloatArray]) -> FloatArray:
+    """Rows of different lengths as one array, zeros behind the shorter ones."""
+    padded = np.zeros((len(rows), max(map(len, rows), default=0)))
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
 
 
 def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:

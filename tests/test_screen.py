@@ -175,7 +175,9 @@ def test_what_if_shows_both_side_by_side_and_leads_back(page, address, scorer):
 
 def test_going_back_loses_nothing(page, address):
     show(page, address, EXAMPLE)
-    page.go_back()
+    page.wait_for_url("**/result", wait_until="load")
+    page.evaluate("setTimeout(() => history.back())")
+    page.wait_for_url(address, wait_until="load")
     assert page.locator("#age").input_value() == "54"
     assert page.locator("[name='sex'][value='female']").is_checked()
     assert page.locator("#lesion_type").input_value() == EXAMPLE["lesion_type"]

@@ -47,6 +47,11 @@ class Settings:
             return False
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether every address of this machine is answered."""
+        return self.host in ("0.0.0.0", "::")  # noqa: S104 - what a person asked for
+
+    @property
     def address(self) -> str:
         """What to type into a browser."""
         host = self.names[0] if self.names else self.host
@@ -117,6 +122,9 @@ def _unsafe(settings: Settings) -> Iterator[Problem]:
             yield Problem(option, "not given", allowed, f"Give it, or leave out {settings.host}.")
         if path is not None:
             yield from _unreadable(option, path)
+    if settings.is_everywhere and not settings.names:
+        allowed = f"{settings.host} is every address of this machine, and none that is asked for"
+        yield Problem("--name", "not given", allowed, "Give the name that browsers will use.")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         yield Problem("--tls-cert, --tls-key", "one of the two", "both or none")
     if settings.token_file is not None and settings.tls_cert is None:

@@ -78,7 +78,8 @@ def show(page, address: str, answers: dict[str, str]) -> None:
 
 
 def press(page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name=name, exact=True).click()
 
 
 def test_a_patient_is_answered_by_keyboard_alone(page, address, scorer):
@@ -175,7 +176,6 @@ def test_what_if_shows_both_side_by_side_and_leads_back(page, address, scorer):
 
 def test_going_back_loses_nothing(page, address):
     show(page, address, EXAMPLE)
-    page.wait_for_url("**/result", wait_until="load")
     page.evaluate("setTimeout(() => history.back())")
     page.wait_for_url(address, wait_until="load")
     assert page.locator("#age").input_value() == "54"
@@ -187,7 +187,7 @@ def test_the_sheet_prints_on_two_pages(page, address):
     told = json.loads((DATA / "example_patient.json").read_text())
     show(page, address, {name: str(value) for name, value in told.items() if value is not None})
     press(page, EN("result.sheet"))
-    assert page.get_by_role("button", name=EN("sheet.print")).is_visible()
+    page.get_by_role("button", name=EN("sheet.print")).wait_for()
     printed = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type /Page\b", printed)) == 2
 
@@ -207,7 +207,7 @@ def test_everything_works_without_javascript(page, address, scorer):
     assert page.locator(".figure").count() == 2
     press(page, EN("what_if.back"))
     press(page, EN("result.sheet"))
-    assert page.locator("article.patient").is_visible()
+    page.locator("article.patient").wait_for()
 
 
 def every_page(page, address: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.explaining.scoring import Scorer
 from spinecast.handbook import catalogue
 
-COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate")
+COMMANDS = ("factors", "template", "simulate", "check", "train", "score", "validate", "serve")
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """
 baselines = ["published evidence"]

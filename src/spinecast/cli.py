@@ -458,3 +458,23 @@ def _show_judged(found: Validation | ForeignValidation, out: Path) -> None:
     click.echo(
         f"The numbers are in {out / 'validation.json'}, the plot in {out / 'calibration.svg'}."
     )
+
+
+@commands.command()
+@click.option("--model", "model_folder", type=FILE, default="models/CURRENT", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Elsewhere needs the rest.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--name", "names", multiple=True, help="What browsers call this machine.")
+@click.option("--tls-cert", type=FILE, help="Certificate chain, PEM.")
+@click.option("--tls-key", type=FILE, help="Its private key, PEM.")
+@click.option("--token-file", type=FILE, help="A file with the token that lets people in.")
+@click.option("--audit", type=FILE, help="Note each use here, without any patient's value.")
+@_registry_option
+def serve(model_folder: Path, registry_folder: Path | None, **settings: Any) -> None:  # noqa: ANN401
+    """Open the surgeon's screen in a browser: a form, the answer with its reasons, an API."""
+    from spinecast.web.current import Current
+    from spinecast.web.serving import Settings
+    from spinecast.web.serving import serve as answer
+
+    current = Current.start(model_folder, registry_folder)
+    answer(current, Settings(**settings), lambda address: click.echo(f"Open {address}", err=True))

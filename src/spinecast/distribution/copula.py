@@ -137,6 +137,9 @@ class Copula:
             unknown[:, self.stratum] = False
         mean, variance = self._conditional(bins[entry], strata)
         unknown, sd = unknown[entry], np.sqrt(variance)
+        if len(entry) == 1:
+            yield from self._complete_one(rows, int(strata[0]), unknown[0], mean[0], sd[0])
+            return
         for f in np.nonzero(unknown.any(axis=0))[0]:
             e = np.nonzero(unknown[:, f])[0]
             cuts = self.normal.cuts[strata[e], f, 1 : self.size[f]]
@@ -151,6 +154,19 @@ class Copula:
                 chances = np.add.reduceat(chances * weight[e, None], first)
                 at = at[first]
             yield int(f), Guess(rows[at], chances)
+
+    def _complete_one(
+        self, rows: IntArray, stratum: int, unknown: BoolArray, mean: FloatArray, sd: FloatArray
+    ) -> Iterator[tuple[int, Guess]]:
+        """The guesses of a single entry, all factors at once: a patient at a desk is waiting.
+
+        Beyond a factor's last bin the cuts are infinite, so that nothing is left for those bins.
+        """
+        which = np.nonzero(unknown)[0]
+        cuts = self.normal.cuts[stratum, which]
+        chances = np.diff(ndtr((cuts - mean[which, None]) / sd[which, None]), axis=1)
+        for f, chance in zip(which.tolist(), chances, strict=True):
+            yield f, Guess(rows, chance[None, : self.size[f]])
 
     def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
         """Stratum and weight of every entry, and the row it belongs to."""

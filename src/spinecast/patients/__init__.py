@@ -1,1 +1,1 @@
-"""Patients' answers as they come: files read, answers coded, rows accepted or refused."""
+"""One patient's answers as they come: files read, answers coded, faults collected."""

@@ -12,7 +12,7 @@ MODEL   = models/demo
 COHORT  = data/synthetic/cohort.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers generated generate bench bench-quality ui lock clean
+.PHONY: help demo serve test check lint types layers generated generate bench bench-serving bench-quality ui lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: $(READY)  ## Train on the simulated cohort, record the run, explain one pa
 	$(BIN)/spinecast train $(COHORT) --experiment experiments/001-evidence.toml --out $(MODEL) --replace
 	$(BIN)/spinecast score data/example_patient.json --model $(MODEL)
 	@echo; echo "The report of this training: experiments/reports/demo/report.html"
+
+serve: $(READY)  ## Open the surgeon's screen on the demo's model, at http://127.0.0.1:8000.
+	$(BIN)/spinecast serve --model $(MODEL)
 
 test: $(READY)  ## Run the tests.
 	$(BIN)/pytest -n auto
@@ -53,6 +56,9 @@ generate: $(READY)  ## Write the generated files of data/ anew.
 
 bench: $(READY)  ## Measure speed and memory against peers, in one run.
 	$(BIN)/python benchmarks/speed.py
+
+bench-serving: $(READY)  ## Measure the screen's interface beside MLflow's server (four minutes).
+	$(BIN)/python benchmarks/serving.py
 
 bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts, validation and updates (75 minutes).
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py

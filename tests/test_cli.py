@@ -30,7 +30,7 @@ from spinecast.handbook import catalogue
 
 COMMANDS = (
     *("factors", "template", "simulate", "map", "check", "train", "score", "validate"),
-    *("update", "promote", "rollback", "history"),
+    *("update", "promote", "rollback", "history", "serve"),
 )
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """

@@ -739,3 +739,29 @@ def history(
         return
     for line in telling.history(audit.audit(models)):
         click.echo(line)
+
+
+@commands.command()
+@click.option("--model", "model_folder", type=FILE, help="Folder of a model; else that in use.")
+@_models_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Elsewhere needs the rest.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--name", "names", multiple=True, help="What browsers call this machine.")
+@click.option("--tls-cert", type=FILE, help="Certificate chain, PEM.")
+@click.option("--tls-key", type=FILE, help="Its private key, PEM.")
+@click.option("--token-file", type=FILE, help="A file with the token that lets people in.")
+@click.option("--audit", type=FILE, help="Note each use here, without any patient's value.")
+@_registry_option
+def serve(
+    model_folder: Path | None,
+    models: Path,
+    registry_folder: Path | None,
+    **settings: Any,  # noqa: ANN401
+) -> None:
+    """Open the surgeon's screen in a browser: a form, the answer with its reasons, an API."""
+    from spinecast.web.current import Current
+    from spinecast.web.serving import Settings
+    from spinecast.web.serving import serve as answer
+
+    current = Current.start(model_folder, models=models, registry_folder=registry_folder)
+    answer(current, Settings(**settings), lambda address: click.echo(f"Open {address}", err=True))

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtri
 
-from spinecast.distribution.copula import Guess
 from spinecast.explaining.assessment import (
     Action,
+    Agreement,
     Assessment,
     Contribution,
     Interval,
@@ -136,26 +136,28 @@ class Explainer:
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
         """Every factor, the largest first; ties in the registry's order."""
-        log_odds = scores.log_odds[row]
-        for index in _largest_first(np.abs(log_odds)):
+        # Python's own numbers: taken one by one out of an array, they cost as much as all the rest.
+        codes, points = scores.rows.given[row].tolist(), scores.risk_points[row].tolist()
+        log_odds, literature = scores.log_odds[row].tolist(), scores.literature[row].tolist()
+        for index in _largest_first(np.abs(scores.log_odds[row])).tolist():
             factor = self.model.registry.factors[index]
-            code = float(scores.rows.given[row, index])
-            points = float(scores.risk_points[row, index])
-            agreement = self.facts.agreement[index].verdict
-            literature = float(scores.literature[row, index])
             yield Contribution(
                 factor=factor.name,
                 label=factor.label,
-                value=factor.value_of(code),
-                log_odds=float(log_odds[index]),
-                risk_points=points,
-                from_literature=literature,
-                from_cohort=float(log_odds[index]) - literature,
-                agreement=agreement,
+                value=factor.value_of(codes[index]),
+                log_odds=log_odds[index],
+                risk_points=points[index],
+                from_literature=literature[index],
+                from_cohort=log_odds[index] - literature[index],
+                agreement=self._agreement[index],
                 mechanisms=self._phrases[index],
-                sentence=self._sentence(int(index), code, points),
+                sentence=self._sentence(index, codes[index], points[index]),
                 sources=self._sources[index],
             )
+
+    @cached_property
+    def _agreement(self) -> tuple[Agreement, ...]:
+        return tuple(told.verdict for told in self.facts.agreement)
 
     @cached_property
     def _phrases(self) -> tuple[tuple[str, ...], ...]:
@@ -196,51 +198,73 @@ class Explainer:
         For each factor the risk at the least and most risky value it may plausibly have, everything
         else as it is.
         """
-        factors = [int(index) for index in np.flatnonzero(scores.doubts.unknown[row])]
-        if not factors:
+        factors = np.flatnonzero(scores.doubts.unknown[row])
+        if not len(factors):
             return
-        chances = [_chance(scores.rows.guesses[index], row) for index in factors]
+        chances = self._chances(scores, row, factors)
         possible = _possible(chances)
-        starts = np.concatenate([[0], np.cumsum([len(values) for values in possible])[:-1]])
         risks = self._risks_if(scores, row, factors, chances, possible)
-        lows, highs = np.minimum.reduceat(risks, starts), np.maximum.reduceat(risks, starts)
-        for at in _largest_first(highs - lows):
-            factor = self.model.registry.factors[factors[at]]
-            values = self.model.population.bins.codes[factors[at]]
-            assumed = _assumed(factor, values, chances[at])
+        lows = np.where(possible, risks, np.inf).min(axis=1)
+        highs = np.where(possible, risks, -np.inf).max(axis=1)
+        averages = (chances * self._values[factors]).sum(axis=1).tolist()
+        likeliest = chances.argmax(axis=1).tolist()
+        for at in _largest_first(highs - lows).tolist():
+            factor, best = self.model.registry.factors[factors[at]], likeliest[at]
+            if factor.is_numeric:
+                assumed = f"{factor.with_unit(averages[at], digits=3)} on average"
+            else:
+                words = factor.in_plain_words(float(self._values[factors[at], best]))
+                assumed = f"{words} ({chances[at, best]:.0%} likely)"
             yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
+
+    def _chances(self, scores: Scores, row: int, factors: npt.NDArray[np.intp]) -> FloatArray:
+        """How likely each value of each unknown factor is, (U, most bins); 0 beyond its last."""
+        chances = np.zeros((len(factors), self._values.shape[1]))
+        for at, index in enumerate(factors.tolist()):
+            guess = scores.rows.guesses[index]
+            chance = guess.chances[int(np.searchsorted(guess.rows, row))]
+            chances[at, : len(chance)] = chance
+        return chances
+
+    @cached_property
+    def _values(self) -> FloatArray:
+        """The code of every bin of every factor, (F, most bins); 0 beyond its last."""
+        return _padded(self.model.population.bins.codes)
+
+    @cached_property
+    def _effects(self) -> FloatArray:
+        """The linear log-odds of every bin of every factor, in the same form."""
+        factors = range(len(self.model.registry.factors))
+        return _padded([self.model.effects(index) for index in factors])
 
     def _risks_if(
         self,
         scores: Scores,
         row: int,
-        factors: Sequence[int],
-        chances: Sequence[FloatArray],
-        possible: Sequence[npt.NDArray[np.intp]],
+        factors: npt.NDArray[np.intp],
+        chances: FloatArray,
+        possible: npt.NDArray[np.bool_],
     ) -> FloatArray:
-        """The risk at every possible value of every unknown factor, one factor after the other."""
+        """The risk at every value of every unknown factor, (U, most bins), where it is possible."""
         model = self.model
-        linear, values = [], []
-        for index, chance, which in zip(factors, chances, possible, strict=True):
-            effects = model.effects(index)
-            linear.append(effects[which] - chance @ effects)
-            values.append(model.population.bins.codes[index][which])
-        margins = scores.margin[row] + np.concatenate(linear)
+        effects = self._effects[factors]
+        margins = scores.margin[row] + effects - (chances * effects).sum(axis=1, keepdims=True)
         if len(model.trees):
             own = scores.rows.codes[row : row + 1]
-            changed = np.repeat(own, len(margins), axis=0)
-            owner = np.repeat(factors, [len(which) for which in possible])
-            changed[np.arange(len(margins)), owner] = np.concatenate(values)
-            margins += model.trees.margin(changed) - model.trees.margin(own)
+            unknown, bins = np.nonzero(possible)
+            changed = np.repeat(own, len(bins), axis=0)
+            owner = factors[unknown]
+            changed[np.arange(len(bins)), owner] = self._values[owner, bins]
+            margins[unknown, bins] += model.trees.margin(changed) - model.trees.margin(own)
         return np.asarray(expit(margins))
 
     # --- what can be done --------------------------------------------------------------------
 
     def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
         """What can be done before surgery about the factors this patient has."""
-        for index in _largest_first(scores.log_odds[row]):
-            factor = self.model.registry.factors[index]
-            code = float(scores.rows.given[row, index])
+        codes = scores.rows.given[row].tolist()
+        for index in _largest_first(scores.log_odds[row]).tolist():
+            factor, code = self.model.registry.factors[index], codes[index]
             if not math.isnan(code) and _applies(factor, factor.modifiable, code):
                 parts = (factor.modifiable.action, factor.modifiable.evidence)
                 yield Action(
@@ -267,29 +291,19 @@ def _effect(points: float, *, known: bool, reference: bool) -> str:
     return f"{raises.capitalize()} the estimate against the reference patient."
 
 
-def _chance(guess: Guess, row: int) -> FloatArray:
-    """How likely each value of an unknown factor is for one of the patients."""
-    return np.asarray(guess.chances[int(np.searchsorted(guess.rows, row))])
+def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which values the unknown factors may plausibly have, (U, most bins)."""
+    upto = np.cumsum(chances, axis=1)
+    central = (upto > POSSIBLE[0]) & (upto - chances < POSSIBLE[1])
+    return np.asarray(central | (chances >= POSSIBLE[0]))
 
 
-def _possible(chances: Sequence[FloatArray]) -> list[npt.NDArray[np.intp]]:
-    """Which values each unknown factor may plausibly have."""
-    table = np.zeros((len(chances), max(map(len, chances))))
-    for own, chance in zip(table, chances, strict=True):
-        own[: len(chance)] = chance
-    upto = np.cumsum(table, axis=1)
-    central = (upto > POSSIBLE[0]) & (upto - table < POSSIBLE[1])
-    # Beyond a factor's last value everything has been counted: nothing there is possible.
-    factors, values = np.nonzero(central | (table >= POSSIBLE[0]))
-    return np.split(values, np.searchsorted(factors, np.arange(1, len(chances))))
-
-
-def _assumed(factor: Factor, values: FloatArray, chance: FloatArray) -> str:
-    """What was assumed of an unknown factor, in words."""
-    if factor.is_numeric:
-        return f"{factor.with_unit(float(chance @ values), digits=3)} on average"
-    likeliest = int(np.argmax(chance))
-    return f"{factor.in_plain_words(values[likeliest])} ({chance[likeliest]:.0%} likely)"
+def _padded(rows: Sequence[FloatArray]) -> FloatArray:
+    """Rows of different lengths as one array, zeros behind the shorter ones."""
+    padded = np.zeros((len(rows), max(map(len, rows), default=0)))
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
 
 
 def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:

@@ -69,10 +69,14 @@ class Effect(Declared):
 
 
 class Modifiable(Declared):
-    """What can be done about a factor before surgery, and the study behind it."""
+    """What can be done about a factor before surgery, and the study behind it.
+
+    `plain` says to the patient what may be talked about.
+    """
 
     extent: Literal["yes", "partly", "no"]
     action: str = ""
+    plain: str = ""
     applies_to: Names = ()
     above: float | None = None
     evidence: str = ""

@@ -79,6 +79,8 @@ class Factor(Declared):
     """One pre-operative factor: what is asked, what may be answered, what is known about it.
 
     `mechanisms` is never declared here: a factor leads to the mechanisms that name it as a driver.
+    `example` is a worked answer for whoever fills in a form; `asked_when` a rule over the other
+    factors: where it surely does not hold, a form need not ask. It forbids no answer.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Factor(Declared):
     direction: Direction
     known_at: KnownAt
     definition: str
+    example: str = ""
+    asked_when: str = ""
     required: bool = False
     in_words: str = ""
     reason: str = ""
@@ -210,9 +214,10 @@ class Laid(Declared):
 class Registry(Declared):
     """Everything that is known before the first patient: factors, evidence, outcome, population.
 
-    `subgroups` names the factors by which performance is reported group by group. `laid` tells of
-    a registry that was laid over another, and `files` holds its text then: it has no folder that
-    could be copied whole.
+    `subgroups` names the factors by which performance is reported group by group;
+    `condition_plain` and `operation_plain` say to a patient what some people had, and after what.
+    `laid` tells of a registry that was laid over another, and `files` holds its text then: it has
+    no folder that could be copied whole.
     """
 
     name: str
@@ -220,8 +225,10 @@ class Registry(Declared):
     title: str
     condition: str
     condition_short: str
+    condition_plain: str = ""
     horizon: str
     operation: str = "surgery"
+    operation_plain: str = ""
     base_rate: BaseRate
     evidence: Evidence
     domains: dict[str, str]

@@ -94,6 +94,9 @@ def _about_patients(registry: Registry) -> Iterator[tuple[str, str]]:
     """Rules that may know nothing from after the operation, each with its place."""
     for impossible in registry.impossible:
         yield f"registry.toml impossible.{impossible.name}", impossible.rule
+    for factor in registry.factors:
+        if factor.asked_when:
+            yield f"factors/{factor.domain}.toml [{factor.name}] asked_when", factor.asked_when
     simulation = registry.simulation
     for key, told in (("departures", simulation.departures), ("lost_more", simulation.lost_more)):
         for number, departure in enumerate(told, start=1):

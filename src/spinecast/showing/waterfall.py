@@ -60,19 +60,25 @@ class Waterfall:
         return [100 * abs(contribution.risk_points) for contribution in self._contributions]
 
     @cached_property
-    def _named(self) -> list[int]:
-        """Which contributions have a bar of their own, the largest first."""
-        order = sorted(range(len(self._points)), key=lambda index: -self._points[index])
-        if self.full:
-            return order
-        large = [index for index in order if self._points[index] >= WORTH_A_BAR]
-        visible = [index for index in order if self._points[index] >= VISIBLE]
+    def _order(self) -> list[int]:
+        return sorted(range(len(self._points)), key=lambda index: -self._points[index])
+
+    @cached_property
+    def _large(self) -> list[int]:
+        """Which contributions are worth a bar of their own, the largest first."""
+        large = [index for index in self._order if self._points[index] >= WORTH_A_BAR]
+        visible = [index for index in self._order if self._points[index] >= VISIBLE]
         return visible[: min(max(len(large), FEWEST_BARS), BARS)]
+
+    @property
+    def _named(self) -> list[int]:
+        """Which contributions have a bar of their own here."""
+        return self._order if self.full else self._large
 
     @cached_property
     def _folds(self) -> list[tuple[str, list[int]]]:
-        """Everything without a bar of its own: the known together, the unknown together."""
-        rest = [i for i in range(len(self._contributions)) if i not in self._named]
+        """Everything not worth a bar of its own: the known together, the unknown together."""
+        rest = [i for i in range(len(self._contributions)) if i not in self._large]
         known = [i for i in rest if self._contributions[i].value is not None]
         unknown = [i for i in rest if self._contributions[i].value is None]
         folds = []
@@ -87,8 +93,11 @@ class Waterfall:
     # --- how far ---
 
     @cached_property
-    def _tenths(self) -> tuple[int, ...]:
-        """The rounded points of the bars, then of the folds; they add up to the shown risk."""
+    def _tenths(self) -> list[int]:
+        """The rounded points of the bars, then of the folds; they add up to the shown risk.
+
+        Those within a fold add up to the fold, so that short and full cannot disagree.
+        """
         given = [contribution.risk_points for contribution in self._contributions]
         gap = self.risk - self.reference
         if not abs(math.fsum(given) - gap) <= EXACT:
@@ -96,16 +105,22 @@ class Waterfall:
                 f"the contributions add up to {math.fsum(given):.6f}, but the risk differs from "
                 f"the reference patient's by {gap:.6f}; this record must not be shown"
             )
-        parts = [1000 * given[index] for index in self._named]
+        parts = [1000 * given[index] for index in self._large]
         parts += [1000 * math.fsum(given[i] for i in fold) for _, fold in self._folds]
-        return apportion(parts, risk_tenths(self.risk) - risk_tenths(self.reference))
+        short = apportion(parts, risk_tenths(self.risk) - risk_tenths(self.reference))
+        if not self.full:
+            return list(short)
+        own = dict(zip(self._large, short, strict=False))
+        for (_, fold), total in zip(self._folds, short[len(self._large) :], strict=True):
+            own |= zip(fold, apportion([1000 * given[i] for i in fold], total), strict=True)
+        return [own[index] for index in self._order]
 
     def bars(self) -> Iterator[Bar]:
         """The reference patient, a bar for each step, and this patient."""
         at = risk_tenths(self.reference)
         yield Bar("Reference patient", "", tenths(at), "total", 0, at)
         steps = [(plain(self._contributions[i].label), self._value(i)) for i in self._named]
-        steps += [(words, "") for words, _ in self._folds]
+        steps += [] if self.full else [(words, "") for words, _ in self._folds]
         for (label, value), step in zip(steps, self._tenths, strict=True):
             kind: Kind = "raises" if step > 0 else "lowers" if step < 0 else "neither"
             yield Bar(label, value, signed(step), kind, at, at + step)

@@ -1,0 +1,167 @@
+"""What somebody sent with a form: kept as it was typed, read, and everything wrong with it.
+
+Values are read by the very reader a patient's JSON goes through. Nothing typed is lost on an error,
+and no message repeats a value: it stands in its box already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from spinecast.explaining.scoring import Scorer
+from spinecast.logic import FloatArray
+from spinecast.patients.answers import Fault
+from spinecast.patients.patient import PATIENT_ID
+from spinecast.web.questions import Question
+
+# A number box has a tick beside it, sent under this name.
+NOT_KNOWN = "{}.not_known"
+UNKNOWN = "unknown"
+ESTIMATE = "own_estimate"
+# When a page was made, so that its sheet bears that time; and answers of other patients.
+MADE, IF = "made_at", "if."
+MOST_FIELDS = 500
+EXCLUDED = "excluded"
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong: the fields it is about, the rule, and what to do, in words."""
+
+    fields: tuple[str, ...]
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A form as it was sent.
+
+    `typed` holds every value as typed; `codes` the patient's row (F,), only to be used when nothing
+    is `wrong` and nobody is `excluded`.
+    """
+
+    typed: Mapping[str, str]
+    codes: FloatArray
+    wrong: tuple[Wrong, ...]
+    excluded: tuple[Wrong, ...]
+    estimate: int | None
+
+    @property
+    def can_be_scored(self) -> bool:
+        """Whether there is an answer to give."""
+        return not self.wrong and not self.excluded
+
+    def said_of(self, name: str) -> str:
+        """What is wrong with a field; empty when nothing is."""
+        return " ".join(wrong.message for wrong in self.wrong if name in wrong.fields)
+
+
+def empty(scorer: Scorer) -> Sent:
+    """A form nobody has filled in."""
+    return Sent({}, scorer.read({})[0], (), (), None)
+
+
+def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sent:
+    """Read a form as a browser sends it.
+
+    Args:
+        scorer: the model that is asked.
+        questions: what the form asked.
+        body: application/x-www-form-urlencoded, UTF-8.
+
+    Raises:
+        ValueError: the body is no form.
+    """
+    pairs = parse_qsl(
+        body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+    )
+    asked = {question.name: question for question in questions}
+    typed = {name: value for name, value in pairs if value.strip() and _is_field(name, asked)}
+    wrong = [*_twice(pairs), *_strangers(pairs, asked), *_too_long(typed)]
+    answers: dict[str, object] = {}
+    for name, question in asked.items():
+        value = typed.get(name, "").strip()
+        if question.kind == "number" and NOT_KNOWN.format(name) in typed:
+            if value:
+                message = "Two answers: a number, and not known. Keep one of them."
+                wrong.append(Wrong((name,), "two_answers", message))
+            continue
+        answers[name] = value
+    codes, faults = scorer.read(answers)
+    wrong += [_wrong(fault, asked) for fault in faults if fault.rule != EXCLUDED]
+    excluded = tuple(_wrong(fault, asked) for fault in faults if fault.rule == EXCLUDED)
+    estimate = _estimate(typed.get(ESTIMATE, "").strip(), wrong)
+    return Sent(typed, codes, tuple(wrong), excluded, estimate)
+
+
+def told_of(fault: Fault) -> str:
+    """What is allowed and what to do, without the value that was given."""
+    return f"{fault.allowed[:1].upper()}{fault.allowed[1:]}. {fault.remedy}".strip()
+
+
+def fields_of(fault: Fault) -> tuple[str, ...]:
+    """The fields a fault is about; a combination is about several."""
+    return tuple(name[:LONGEST_NAME] for name in fault.column.split(", "))
+
+
+def fingerprint(scorer: Scorer, codes: FloatArray) -> str:
+    """A short name for a patient's answers: equal answers, equal name (SHA-256, 16 digits).
+
+    Whoever knows nearly all the answers can find the others by trying: it hides nobody.
+    """
+    known = {
+        factor.name: factor.value_of(code)
+        for factor, code in zip(scorer.registry.factors, codes.tolist(), strict=True)
+        if not math.isnan(code)
+    }
+    text = json.dumps([scorer.registry.id, known], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_field(name: str, asked: Mapping[str, Question]) -> bool:
+    """Whether a form of ours has a field of this name."""
+    question = name.removesuffix(NOT_KNOWN.format("")).removeprefix(IF)
+    return question in asked or name in (ESTIMATE, PATIENT_ID, MADE)
+
+
+def _twice(pairs: Iterable[tuple[str, str]]) -> Iterator[Wrong]:
+    """Fields that came with several values: which was meant, nobody knows."""
+    for name, count in Counter(name for name, _ in dict.fromkeys(pairs)).items():
+        if count > 1:
+            message = "Two answers to one question. Keep one of them."
+            yield Wrong((name[:LONGEST_NAME],), "two_answers", message)
+
+
+def _strangers(pairs: Iterable[tuple[str, str]], asked: Mapping[str, Question]) -> Iterator[Wrong]:
+    """Fields nobody asked for, as a form made by hand may have."""
+    for name in dict.fromkeys(name for name, _ in pairs if not _is_field(name, asked)):
+        yield Wrong((name[:LONGEST_NAME],), "unknown_name", "There is no such question.")
+
+
+def _too_long(typed: Mapping[str, str]) -> Iterator[Wrong]:
+    if len(typed.get(PATIENT_ID, "")) > LONGEST_NAME:
+        yield Wrong((PATIENT_ID,), "too_long", f"At most {LONGEST_NAME} characters.")
+
+
+def _wrong(fault: Fault, asked: Mapping[str, Question]) -> Wrong:
+    fields = tuple(name for name in fields_of(fault) if name in asked)
+    return Wrong(fields, fault.rule, told_of(fault))
+
+
+def _estimate(text: str, wrong: list[Wrong]) -> int | None:
+    """The surgeon's own estimate as patients of 100; None when none was given."""
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= len("100") and int(text) <= 100:
+        return int(text)
+    message = "A whole number from 0 to 100, or leave it empty."
+    wrong.append(Wrong((ESTIMATE,), "out_of_range", message))
+    return None

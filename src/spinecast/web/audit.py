@@ -1,0 +1,105 @@
+"""An audit file: that a patient was scored, when and by which model, never with which answers.
+
+Each line carries the hash of the line before, so that one taken out or altered is noticed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.explaining.scoring import Scorer
+from spinecast.files import reason
+from spinecast.logic import FloatArray
+from spinecast.web.answering import fingerprint
+
+BEGINNING = "0" * 64
+
+
+def now() -> dt.datetime:
+    """This second, in UTC."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+@dataclass
+class Audit:
+    """Notes each use of the model; without a file it notes nothing."""
+
+    path: Path | None = None
+    clock: Callable[[], dt.datetime] = now
+    _last: str = field(default=BEGINNING, repr=False)
+
+    @classmethod
+    def open(cls, path: Path | None) -> Audit:
+        """Go on with an audit file, or begin one.
+
+        Raises:
+            DataRefused: the file's chain is broken.
+            UsageRefused: the file cannot be written to.
+        """
+        if path is None:
+            return cls()
+        try:
+            path.touch(mode=0o600)
+            last = verify(path)
+        except OSError as error:
+            problem = Problem(str(path), reason(error), "the audit file must be writable")
+            raise UsageRefused("The audit cannot be kept", [problem]) from None
+        return cls(path, _last=last)
+
+    def note(self, door: str, scorer: Scorer, codes: FloatArray, status: str) -> None:
+        """Add a line: time, door, model, what came of it, and the short name of the answers."""
+        if self.path is None:
+            return
+        entry = {
+            "time": self.clock().isoformat(),
+            "door": door,
+            "status": status,
+            "model": scorer.explainer.identity.id,
+            "registry": scorer.registry.id,
+            "input": fingerprint(scorer, codes) if status == "scored" else "",
+        }
+        self._last = _chained(self._last, entry)
+        line = json.dumps(entry | {"hash": self._last}) + "\n"
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def verify(path: Path) -> str:
+    """The hash of the last line, once every line has been held against the one before.
+
+    Raises:
+        DataRefused: naming the first line that does not follow from the one before.
+    """
+    last = BEGINNING
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            entry = json.loads(line)
+            told = entry.pop("hash")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            entry, told = {}, ""
+        last = _chained(last, entry)
+        if told != last:
+            problem = Problem(
+                f"{path}, line {number}",
+                "it does not follow from the line before",
+                "lines are only ever added, by `spinecast serve`",
+                "Keep this file as evidence, and name another one.",
+            )
+            raise DataRefused("The audit file was altered", [problem])
+    return last
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        yield from file
+
+
+def _chained(before: str, entry: object) -> str:
+    text = before + json.dumps(entry, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""Where a page is made: the model of one request, the language, and the templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from spinecast.explaining.assessment import Assessment
+from spinecast.patients.patient import PATIENT_ID
+from spinecast.showing.phrases import BANNERS
+from spinecast.showing.sheet import cited
+from spinecast.web.answering import ESTIMATE, IF, MADE, NOT_KNOWN, UNKNOWN, Sent
+from spinecast.web.current import Installed
+from spinecast.web.result import Answer, answer_of
+from spinecast.web.words import Words
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The model of one request, and the language it is answered in."""
+
+    installed: Installed
+    words: Words
+
+    def assess(self, sent: Sent) -> Assessment:
+        """The record of what was sent."""
+        explainer = self.installed.scorer.explainer
+        scored = explainer.explain(explainer.score(sent.codes[None]), 0)
+        return replace(scored, patient_id=sent.typed.get(PATIENT_ID, "").strip())
+
+    def spoken(self, sent: Sent) -> dict[str, str]:
+        """The patient's answers by name, as one says them."""
+        factors = self.installed.scorer.registry.factors
+        row = sent.codes.tolist()
+        return {f.name: f.in_plain_words(code) for f, code in zip(factors, row, strict=True)}
+
+    def answer(self, assessment: Assessment) -> Answer:
+        """The answer of a record."""
+        return answer_of(assessment, self.installed.scorer.bundle, self.words)
+
+    def page(self, template: str, status: int = 200, **told: object) -> Response:
+        """A page with the model's banner."""
+        explainer = self.installed.scorer.explainer
+        banner = BANNERS[explainer.identity.trained_on]
+        return page(
+            template, self.words, status,
+            banner=banner, identity=explainer.identity, facts=explainer.facts,
+            registry=self.installed.scorer.registry, name_of=self.installed.labels, **told,
+        )  # fmt: skip
+
+
+def page(template: str, told: Words, status: int = 200, **values: object) -> Response:
+    """A page in a language."""
+    values = {"banner": "", "identity": None} | values
+    text = _templates().get_template(template).render(t=told, **values)
+    return HTMLResponse(text, status, {"content-language": told.language})
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("spinecast.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "ESTIMATE": ESTIMATE,
+        "PATIENT_ID": PATIENT_ID,
+        "MADE": MADE,
+        "UNKNOWN": UNKNOWN,
+        "PREFIX": IF,
+        "NOT_KNOWN": NOT_KNOWN,
+    }
+    environment.filters["cited"] = cited
+    return environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,7 +294,6 @@ def test_the_page_about_the_model_says_what_it_rests_on(asker, scorer):
 
 
 def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bundle_folder):
-    import shutil
 
     folder = tmp_path / "model"
     assert Current.start(folder).installed is None

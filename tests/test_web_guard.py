@@ -449,7 +449,7 @@ def ask_until_there(address: str) -> httpx.Response:
 def test_a_broken_model_is_refused_at_the_start_with_exit_code_4(tmp_path):
     (tmp_path / "model").mkdir()
     with running("--model", str(tmp_path / "model")) as process:
-        said = process.stderr.read()
-        assert process.wait() == 4
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 4
     assert "manifest.json" in said
     assert "Traceback" not in said

@@ -109,11 +109,10 @@ class Current:
 
 
 def _stamp_of(place: Path) -> Stamp:
-    """What changes when a file or a model's folder is written anew; empty where there is none."""
-    if place.is_dir():
-        files = [path for path in place.rglob("*") if path.is_file()]
-    else:
-        files = [place] if place.is_file() else []
+    """What changes when a file or a model's folder is written anew; empty where nothing is."""
+    if not place.exists():
+        return ()
+    files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else [place]
     told = [path.stat() for path in files]
-    changed = (path.st_mtime_ns for path in told)
-    return (len(told), sum(one.st_size for one in told), *sorted(changed)[-1:]) if told else ()
+    newest = max((one.st_mtime_ns for one in told), default=0)
+    return len(told), sum(one.st_size for one in told), newest

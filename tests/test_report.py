@@ -27,8 +27,8 @@ from spinecast.measures.evaluation import compare, evaluate
 from spinecast.measures.pooling import pool
 from spinecast.patients.labelled import read_labelled
 from spinecast.patients.tables import write_table
-from spinecast.reports import report as reports
 from spinecast.reports import figures
+from spinecast.reports import report as reports
 from spinecast.reports.checklists import hti1, model_card, probast, tripod
 from spinecast.reports.numbers import LICENCE, NOT_RUN, simple_in_words
 from spinecast.reports.pointers import Pointer, ReportFolder

@@ -91,7 +91,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
 
 
 def _groups(found: Evidence) -> Iterator[Drawn]:
-    judged = [group for group in found.groups.groups if not group.suppressed]
+    judged = found.groups.judged
     if not judged:
         return
     rows = [found.groups.overall, *judged] if found.groups.overall.measures else judged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from spinecast.judging.subgroups import Group
 from spinecast.reports.evidence import Evidence
@@ -29,7 +29,7 @@ def groups(found: Evidence) -> Section:
             FILE,
         )
     ]
-    judged = [one for one in told_of.groups if one.measures]
+    judged = told_of.judged
     if any(part.against_rest for one in judged for part in one.measures):
         tables.append(
             Table(
@@ -75,7 +75,7 @@ def _apart(one: Group) -> Iterator[str]:
             yield write(apart.value, apart.low, apart.high, 2) + mark
 
 
-def _benefits(judged: list[Group]) -> Iterator[Table]:
+def _benefits(judged: Sequence[Group]) -> Iterator[Table]:
     """Net benefit at the ends and in the middle of the declared thresholds."""
     thresholds = [one.threshold for one in judged[0].decisions] if judged else []
     if thresholds:

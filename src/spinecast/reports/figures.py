@@ -208,7 +208,9 @@ def _internal(found: Evidence) -> Iterator[Drawn]:
         yield Drawn(
             "figure-stability",
             "stability",
-            instability_plot(steady.risk, steady.low, steady.high, remark=remark),
+            instability_plot(
+                steady.risk, steady.low, steady.high, level=steady.level, remark=remark
+            ),
             "How far a patient's risk would differ had other patients been learned from.",
             f"{internal.optimism.used} bootstrap refits of the whole method; the file holds the "
             "mean error and no single patient.",

@@ -13,9 +13,10 @@ from scipy.special import expit
 
 from spinecast.fitting.elsewhere import Elsewhere, OtherSites
 from spinecast.fitting.in_use import InUse
-from spinecast.fitting.optimism import Instability, Optimism
+from spinecast.fitting.optimism import Optimism
 from spinecast.measures.evaluation import Estimate
 from spinecast.measures.pooling import Pooled
+from spinecast.measures.stability import Instability
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.figures import BOOTSTRAP
 from spinecast.reports.numbers import NOT_RUN, SITES, STEPS, analyses, scheme_in_words
@@ -126,8 +127,8 @@ def _steady(steady: Instability) -> str:
     return (
         f"Had other such patients been learned from, a risk would differ by "
         f"{100 * steady.mean_error:.1f} points of 100 on average. For half of the patients the "
-        f"middle 90% of the refits' risks is wider than {width[0]:.0f} points, for a tenth wider "
-        f"than {width[1]:.0f}."
+        f"middle {steady.level:.0%} of the refits' risks is wider than {width[0]:.0f} points, for "
+        f"a tenth wider than {width[1]:.0f}."
     )
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scipy.special import expit
-
 from spinecast.drawing.effect_figures import effect_plot
 from spinecast.drawing.figures import decision_plot, risk_plot
 from spinecast.drawing.forest import forest_plot
 from spinecast.drawing.learning_figures import instability_plot, learning_plot
 from spinecast.drawing.plots import calibration_plot, comparison_plot
-from spinecast.fitting.elsewhere import OtherSites
+from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.measures.pooling import Pooled
 from spinecast.reports.evidence import Evidence
@@ -232,7 +230,7 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
             [one.value for one in areas],
             [one.low for one in areas],
             [one.high for one in areas],
-            pooled.shown(_share) if isinstance(pooled, Pooled) else None,
+            pooled.shown(SCALES["auroc"].back) if isinstance(pooled, Pooled) else None,
             measure="AUROC, higher is better",
             remark=remark,
         ),
@@ -240,7 +238,3 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
         "Random effects on the log-odds scale; " + BOOTSTRAP,
         "sites.json#/sites",
     )
-
-
-def _share(margin: float) -> float:
-    return float(expit(margin))

@@ -6,12 +6,11 @@ missing; what could not be computed is said with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import expit
 
-from spinecast.fitting.elsewhere import Elsewhere, OtherSites
+from spinecast.fitting.elsewhere import SCALES, Elsewhere, OtherSites
 from spinecast.fitting.in_use import InUse
 from spinecast.fitting.optimism import Optimism
 from spinecast.measures.evaluation import Estimate
@@ -28,8 +27,6 @@ NO_LESS = (
     "Not tried with less known than was recorded: a recipe says how much less (`unknown_share`, "
     "`unknown_factors`), and `--proof` tries it."
 )
-SCALES: Mapping[str, Callable[[float], float]] = {"auroc": expit, "observed_expected": np.exp}
-"""Back from the scale of pooling to that of the measure; the others are pooled as they are."""
 
 
 def validation(found: Evidence) -> Iterator[Section]:
@@ -213,7 +210,7 @@ def _each(name: str, caption: str, judged: tuple[Elsewhere, ...], place: str) ->
 
 def _pooled(sites: OtherSites) -> Iterator[Table]:
     rows = [
-        _summed(one.label, one.pooled, SCALES.get(one.measure, float))
+        _summed(one.label, one.pooled.shown(SCALES[one.measure].back))
         for one in sites.summaries
         if isinstance(one.pooled, Pooled)
     ]
@@ -236,8 +233,7 @@ def _pooled(sites: OtherSites) -> Iterator[Table]:
         )
 
 
-def _summed(label: str, pooled: Pooled, scale: Callable[[float], float]) -> tuple[str, ...]:
-    shown = pooled.shown(lambda value: float(scale(value)))
+def _summed(label: str, shown: Pooled) -> tuple[str, ...]:
     expected = (
         f"{told(shown.expected_low)} to {told(shown.expected_high)}"
         if np.isfinite(shown.expected_low)
@@ -247,8 +243,8 @@ def _summed(label: str, pooled: Pooled, scale: Callable[[float], float]) -> tupl
         label,
         told(shown.summary, shown.low, shown.high),
         expected,
-        told(pooled.tau, digits=2),
-        f"{pooled.i2:.0%}" if np.isfinite(pooled.i2) else "not computed",
+        told(shown.tau, digits=2),
+        f"{shown.i2:.0%}" if np.isfinite(shown.i2) else "not computed",
     )
 
 

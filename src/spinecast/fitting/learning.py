@@ -26,8 +26,8 @@ from spinecast.fitting.refitting import (
     too_few,
     troubles,
 )
-from spinecast.measures.logistic import Matrix, Vector, logit
-from spinecast.measures.metrics import EPS, MEASURES
+from spinecast.measures.logistic import Matrix, Vector
+from spinecast.measures.metrics import MEASURES, surprises
 from spinecast.measures.resampling import folds
 from spinecast.progress import Progress, silent
 
@@ -192,13 +192,10 @@ def _learned(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Itera
 
 
 def _losses(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Vector:
-    """The log-loss of every patient, each left out once, (n,)."""
+    """The log-loss of every patient, each left out once, (n,); NaN where a refit failed."""
     losses = np.empty(len(y))
     for task, refit in zip(tasks, refits, strict=True):
-        outcome = y[task.test]
-        margin = logit(np.clip(refit.risk, EPS, 1 - EPS))
-        with np.errstate(invalid="ignore"):  # of a refit that failed, every loss is NaN
-            losses[task.test] = np.logaddexp(0.0, margin) - outcome * margin
+        losses[task.test] = surprises(y[task.test], refit.risk)
     return losses
 
 

@@ -26,6 +26,7 @@ from spinecast.measures.metrics import (
     Measure,
     calibration_intercept,
     calibration_line,
+    surprises,
 )
 from spinecast.measures.resampling import resampled
 
@@ -97,7 +98,6 @@ class _Ranked:
         order = np.argsort(risk, kind="stable")
         y, risk = outcome[order], risk[order]
         margin = logit(np.clip(risk, EPS, 1 - EPS))
-        happened = np.clip(y * risk + (1 - y) * (1 - risk), EPS, 1 - EPS)
         centre = float(margin.mean()) if len(margin) else 0.0
         intercept, slope = calibration_line(y, risk)
         return cls(
@@ -105,7 +105,7 @@ class _Ranked:
             y=y,
             risk=risk,
             margin=margin,
-            losses=np.column_stack([np.ones_like(y), y, risk, (risk - y) ** 2, -np.log(happened)]),
+            losses=np.column_stack([np.ones_like(y), y, risk, (risk - y) ** 2, surprises(y, risk)]),
             first=np.flatnonzero(np.diff(risk, prepend=-np.inf)),
             intercept=calibration_intercept(y, risk),
             line=np.array([intercept + (slope - 1) * centre, slope - 1]),

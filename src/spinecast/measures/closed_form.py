@@ -21,7 +21,7 @@ import numpy.typing as npt
 from spinecast.measures import logistic
 from spinecast.measures.delong import auroc_interval
 from spinecast.measures.logistic import Matrix, Vector, logit
-from spinecast.measures.metrics import EPS, MEASURES, SAME, log_loss, observed_expected
+from spinecast.measures.metrics import EPS, MEASURES, SAME, log_loss, observed_expected, surprises
 
 RATIOS = frozenset({"observed_expected"})
 """Measures that are compared by their ratio; the others by their difference."""
@@ -150,8 +150,8 @@ def _log_loss(outcome: Vector, risks: Vector) -> tuple[str, float, float]:
     value = log_loss(outcome, risks)
     if len(outcome) < 2:
         return "log_loss", value, math.nan
-    losses = -np.log(np.clip(np.where(outcome == 1, risks, 1 - risks), EPS, 1 - EPS))
-    return "log_loss", value, float(losses.std(ddof=1)) / math.sqrt(len(losses))
+    spread = float(surprises(outcome, risks).std(ddof=1))
+    return "log_loss", value, spread / math.sqrt(len(outcome))
 
 
 def _exp(exponent: float) -> float:

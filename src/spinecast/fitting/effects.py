@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from spinecast.knowledge.factors import Factor
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.resampling import percentile_interval
 from spinecast.modelling.model import Model, reference_row
@@ -234,7 +234,7 @@ def _literature(
         unknown = np.full(len(columns), math.nan)
         return unknown, unknown
     spread = np.sqrt(columns**2 @ model.encoding.prior_sd[part] ** 2)
-    return columns @ model.encoding.published[part], float(ndtri(0.5 + model.level / 2)) * spread
+    return columns @ model.encoding.published[part], normal_reach(model.level) * spread
 
 
 def _of_trees(model: Model, index: int, codes: Vector) -> Vector:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from spinecast.fitting.refitting import (
     too_few,
     troubles,
 )
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, surprises
 from spinecast.measures.resampling import folds
@@ -201,7 +201,7 @@ def _losses(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Vector
 
 def _step(fewer: int, more: int, gains: Vector, level: float) -> Step:
     gain = float(gains.mean())
-    reach = NormalDist().inv_cdf((1 + level) / 2) * float(gains.std(ddof=1)) / len(gains) ** 0.5
+    reach = normal_reach(level) * float(gains.std(ddof=1)) / len(gains) ** 0.5
     low, high = gain - reach, gain + reach
     verdict = (
         "not known, as refits failed"

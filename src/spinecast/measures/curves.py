@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from spinecast.measures import logistic
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import LogisticFit, Matrix, Vector, expit, logit
 
 GROUPS = 10
@@ -82,8 +82,8 @@ class SmoothCalibration:
         margin, columns = self._columns(risk)
         middle = margin + columns @ self.fitted.coefficients
         variance = np.einsum("ij,jk,ik->i", columns, self.fitted.covariance, columns)
-        spread = np.sqrt(np.maximum(variance, 0.0))
-        return expit(middle - _z(level) * spread), expit(middle + _z(level) * spread)
+        apart = normal_reach(level) * np.sqrt(np.maximum(variance, 0.0))
+        return expit(middle - apart), expit(middle + apart)
 
     def _columns(self, risk: npt.ArrayLike) -> tuple[Vector, Matrix]:
         margin = _margin(risk)
@@ -147,7 +147,7 @@ def wilson(events: int, patients: int, level: float = 0.95) -> tuple[float, floa
     """
     if not patients:
         return math.nan, math.nan
-    z2, share = _z(level) ** 2, events / patients
+    z2, share = normal_reach(level) ** 2, events / patients
     middle = (share + z2 / (2 * patients)) / (1 + z2 / patients)
     half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * patients)) / patients) / (
         1 + z2 / patients
@@ -256,7 +256,3 @@ def _with_intercept(margin: Vector, knots: Vector, centre: float) -> Matrix:
 
 def _margin(risk: npt.ArrayLike) -> Vector:
     return logit(np.clip(np.asarray(risk, dtype=np.float64), EPS, 1 - EPS))
-
-
-def _z(level: float) -> float:
-    return NormalDist().inv_cdf((1 + level) / 2)

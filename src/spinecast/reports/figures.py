@@ -14,7 +14,7 @@ from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.measures.pooling import Pooled
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import FIRST_REPEAT
+from spinecast.reports.sentences import FIRST_REPEAT
 
 FOLDS = "Risks from cross-validation, each patient predicted unseen. "
 BOOTSTRAP = "95% intervals by the bootstrap over patients."

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from spinecast.judging.subgroups import Group
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import FIRST_REPEAT
-from spinecast.reports.parts import Section, Table, signed, told
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.sentences import FIRST_REPEAT
+from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "observed_expected", "calibration_intercept", "calibration_slope")
 LABELS = ("AUROC", "Observed / expected", "Calibration intercept", "Calibration slope")

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from spinecast.explaining.facts import Verdict
 from spinecast.fitting.effects import TOP
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.parts import Section, Table, listed, told
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.written import listed, told
 
 ORDER = ("disagrees", "agrees", "not established")
 FILE = "effects.json"

@@ -18,8 +18,10 @@ from spinecast.measures.pooling import Pooled
 from spinecast.measures.stability import Instability
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.figures import BOOTSTRAP
-from spinecast.reports.numbers import NOT_RUN, SITES, STEPS, analyses, scheme_in_words
-from spinecast.reports.parts import Section, Table, signed, told
+from spinecast.reports.numbers import analyses
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.sentences import NOT_RUN, SITES, STEPS, scheme_in_words
+from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "log_loss", "calibration_slope", "observed_expected")
 FILE = "internal_validation.json"

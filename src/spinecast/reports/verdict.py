@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from spinecast.fitting.training import OURS
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import NOT_RUN, simple_in_words
-from spinecast.reports.parts import Answer, told
+from spinecast.reports.parts import Answer
 from spinecast.reports.performance import differences
+from spinecast.reports.sentences import NOT_RUN, simple_in_words
 from spinecast.reports.validation import MEASURED
+from spinecast.reports.written import told
 
 FIRST = ("auroc", "calibration_slope", "observed_expected", "brier")
 

@@ -17,13 +17,22 @@ from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import LogisticFit, Matrix, Vector, expit, logit
 
 GROUPS = 10
+"""Tenths of patients, as is the custom."""
 FEWEST_IN_GROUP = 10
+"""Patients of a group, about; the share observed in fewer is hardly known. A convention."""
 GRID = 101
+"""Points of the drawn curve, a smooth line to the eye."""
 BINS = 50
+"""Of the histogram, two points in a hundred each."""
 FEW = 100
+"""Patients of the rarer kind below whom a curve gets a knot less; a convention."""
 EPS = 1e-12
+"""Risks are taken no nearer to 0 and 1 than this: nearer, one patient would bend the whole curve.
+"""
 SAME = 1e-9
+"""Log-odds that lie within this of each other are the same prediction."""
 ROUNDING = 1e-12
+"""By so much, relatively, a sum of weights may fall short of the share it stands for."""
 KNOT_QUANTILES = {
     3: (0.10, 0.50, 0.90),
     4: (0.05, 0.35, 0.65, 0.95),

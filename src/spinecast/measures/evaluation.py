@@ -20,7 +20,7 @@ from spinecast.measures.bootstrap import drawn
 from spinecast.measures.curves import CalibrationCurve, calibration_curve
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME, Measure
-from spinecast.measures.resampling import folds, percentile_interval
+from spinecast.measures.resampling import percentile_interval
 
 __all__ = [
     "Comparison",
@@ -30,7 +30,6 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_all",
-    "folds",
     "plain",
 ]
 

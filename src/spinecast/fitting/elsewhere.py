@@ -25,11 +25,12 @@ from spinecast.measures.bootstrap import drawn
 from spinecast.measures.evaluation import RESAMPLES, Performance, evaluate
 from spinecast.measures.logistic import Matrix, Vector, expit, logit
 from spinecast.measures.metrics import MEASURES
+from spinecast.measures.pooling import Pooled
 from spinecast.measures.resampling import USABLE_SHARE
 from spinecast.progress import Progress, silent
 
-Pool = Callable[[Vector, Vector], object]
-"""A random-effects summary: estimates and standard errors, one per site (NaN: none), to a record"""
+Pool = Callable[[Vector, Vector], Pooled]
+"""A summary of estimates by their standard errors, one per site (NaN: none), such as `pool`."""
 
 LATER_SHARE = 1 / 3
 """The share of patients, the last ones, who test when no date is declared."""
@@ -116,7 +117,7 @@ class Summary:
     measure: str
     label: str
     scale: str
-    pooled: object
+    pooled: Pooled
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from spinecast.drawing.learning_figures import instability_plot, learning_plot
 from spinecast.drawing.plots import calibration_plot, comparison_plot
 from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
-from spinecast.measures.pooling import Pooled
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.sentences import FIRST_REPEAT
 
@@ -230,7 +229,7 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
             [one.value for one in areas],
             [one.low for one in areas],
             [one.high for one in areas],
-            pooled.shown(SCALES["auroc"].back) if isinstance(pooled, Pooled) else None,
+            pooled.shown(SCALES["auroc"].back) if pooled else None,
             measure="AUROC, higher is better",
             remark=remark,
         ),

@@ -212,9 +212,7 @@ def _each(name: str, caption: str, judged: tuple[Elsewhere, ...], place: str) ->
 
 def _pooled(sites: OtherSites) -> Iterator[Table]:
     rows = [
-        _summed(one.label, one.pooled.shown(SCALES[one.measure].back))
-        for one in sites.summaries
-        if isinstance(one.pooled, Pooled)
+        _summed(one.label, one.pooled.shown(SCALES[one.measure].back)) for one in sites.summaries
     ]
     if rows:
         yield Table(

@@ -12,7 +12,7 @@ from spinecast.reports import checklists
 from spinecast.reports.card_xml import MISSING, NAMESPACE, as_xml
 from spinecast.reports.checklist_pages import anchor, as_html, as_markdown
 from spinecast.reports.checklists import OR, Rule, hti1, model_card, probast, standard, tripod
-from spinecast.reports.pointers import Pointer, resolve
+from spinecast.reports.pointers import Pointer, ReportFolder
 from spinecast.reports.study import KEYS, Study, read_study
 
 LISTS = {"tripod_ai": tripod, "probast_ai": probast, "hti1": hti1, "model_card": model_card}
@@ -176,7 +176,7 @@ def test_everything_is_reported_where_everything_is_said(name, report):
 @pytest.mark.parametrize("name", LISTS)
 def test_every_place_of_a_reported_item_resolves(name, report):
     for item in held(report)[name].items:
-        assert all(resolve(pointer, report) for pointer in item.where)
+        assert all(ReportFolder(report).resolves(pointer) for pointer in item.where)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -307,7 +307,7 @@ def test_html_is_whole_and_every_link_leads_into_the_folder(name, report):
     assert anchor(checklist, checklist.items[-1]) in outline.ids
     for link in outline.links:
         assert (report / link.partition("#")[0]).is_file()
-        assert "#" not in link or resolve(link, report)
+        assert "#" not in link or ReportFolder(report).resolves(link)
 
 
 @pytest.mark.parametrize("name", LISTS)

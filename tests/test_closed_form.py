@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from spinecast.measures.closed_form import contrast, measured
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import expit, logit
 from spinecast.measures.metrics import MEASURES, best_auroc
 
@@ -77,6 +79,10 @@ def test_turning_two_groups_round_turns_the_difference_round():
             assert there.low * back.high == pytest.approx(1)
         else:
             assert (there.value, there.low) == pytest.approx((-back.value, -back.high))
+
+
+def test_a_higher_level_reaches_farther():
+    assert normal_reach(0.9) < normal_reach(0.95) == pytest.approx(stats.norm.ppf(0.975))
 
 
 # Examples

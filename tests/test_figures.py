@@ -215,6 +215,14 @@ def test_numbers_have_true_minus_signs_and_limits_only_if_there_are_any():
     assert with_limits(NAN) == "not computed"
 
 
+@pytest.mark.parametrize(
+    ("risk", "end"),
+    [(0.0, 0.1), (0.09, 0.1), (0.3, 0.3), (0.1 + 0.2, 0.3), (0.31, 0.4), (0.99, 1.0), (1.0, 1.0)],
+)
+def test_an_axis_of_risks_ends_at_the_next_tenth(risk, end):
+    assert canvas.next_tenth(risk) == end
+
+
 def test_places_are_spread_evenly_with_both_ends():
     assert spaced(100, 3) == [0, 50, 99] or spaced(100, 3) == [0, 49, 99]
     assert spaced(2, 5) == [0, 1]

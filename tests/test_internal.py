@@ -74,7 +74,7 @@ def test_the_order_of_rows_changes_nothing(cohort, y, validated):
 def test_the_number_of_processes_changes_nothing(cohort, y, validated):
     shared = internal_validation(cohort, y, QUICK, pool=pool, processes=2)
     assert shared.to_dict() == validated.to_dict()
-    for name in ("risk", "low", "median", "high", "error"):
+    for name in ("risk", "low", "high", "error"):
         np.testing.assert_array_equal(
             getattr(shared.optimism.instability, name),
             getattr(validated.optimism.instability, name),
@@ -90,7 +90,7 @@ def test_another_seed_draws_others(cohort, y, validated):
 
 def test_the_record_is_plain_json_without_a_number_per_patient(validated, cohort):
     told = json.loads(json.dumps(validated.to_dict(), allow_nan=False))
-    assert told["optimism"]["instability"].keys() == {"mean_error"}
+    assert told["optimism"]["instability"].keys() == {"mean_error", "level"}
     assert told["sites"]["summaries"][0]["pooled"].keys() == {"mean"}
     assert str(cohort.patient_id[0]) not in json.dumps(told)
 

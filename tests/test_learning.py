@@ -78,6 +78,9 @@ def test_a_refusal_leaves_the_other_lots():
     curve = learning_curve(Moody, codes, Y, smallest=60, repeats=3)
     assert any("refits failed: It would not learn." in note for note in curve.notes)
     assert len(curve.sizes) == 4
+    assert curve.steps[0].in_words == (
+        "From 60 to 120 patients the gain is not known, as refits failed."
+    )
 
 
 def test_the_same_seed_gives_the_same_curve_and_another_does_not():

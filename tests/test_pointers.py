@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.reports.pointers import Pointer, ReportFolder, resolve
+from spinecast.reports.pointers import Pointer, ReportFolder
 
 # The document and the values of RFC 6901, section 5; those that say nothing left out.
 RFC = {
@@ -51,46 +51,46 @@ def test_json_pointers_lead_where_rfc_6901_says(folder, pointer, value):
 
 @pytest.mark.parametrize("place", ["/foo/2", "/foo/00", "/foo/-", "/foo/bar", "/nope", "/m~0n/x"])
 def test_json_pointers_that_lead_nowhere_do_not_resolve(folder, place):
-    assert not resolve(f"rfc.json#{place}", folder)
+    assert not ReportFolder(folder).resolves(f"rfc.json#{place}")
 
 
 @pytest.mark.parametrize("key", ["null", "text", "list", "table"])
 def test_an_empty_answer_is_no_answer(folder, key):
-    assert not resolve(f"empty.json#/{key}", folder)
+    assert not ReportFolder(folder).resolves(f"empty.json#/{key}")
 
 
 @pytest.mark.parametrize("key", ["zero", "no"])
 def test_none_and_no_are_answers(folder, key):
-    assert resolve(f"empty.json#/{key}", folder)
+    assert ReportFolder(folder).resolves(f"empty.json#/{key}")
 
 
 @pytest.mark.parametrize("name", ["said", "drawn", "photo", "outer", "inner"])
 def test_an_element_that_says_or_shows_something_resolves(folder, name):
-    assert resolve(f"page.html#{name}", folder)
+    assert ReportFolder(folder).resolves(f"page.html#{name}")
 
 
 @pytest.mark.parametrize(
     "name", ["heading", "announced", "blank", "gone", "comment", "scripted", "absent"]
 )
 def test_an_element_that_only_announces_does_not_resolve(folder, name):
-    assert not resolve(f"page.html#{name}", folder)
+    assert not ReportFolder(folder).resolves(f"page.html#{name}")
 
 
 def test_a_study_resolves_where_a_person_wrote_something(folder):
-    assert resolve("study.toml#conduct.funding", folder)
-    assert not resolve("study.toml#conduct.ethics", folder)
-    assert not resolve("study.toml#conduct.consent", folder)
+    assert ReportFolder(folder).resolves("study.toml#conduct.funding")
+    assert not ReportFolder(folder).resolves("study.toml#conduct.ethics")
+    assert not ReportFolder(folder).resolves("study.toml#conduct.consent")
 
 
 def test_a_file_resolves_when_there_is_something_in_it(folder):
-    assert resolve("plot.svg", folder)
+    assert ReportFolder(folder).resolves("plot.svg")
     for name in ("nothing.svg", "absent.svg", "broken.json#/a", "absent.json#/a", "absent.html#a"):
-        assert not resolve(name, folder)
+        assert not ReportFolder(folder).resolves(name)
 
 
 def test_a_damaged_study_answers_nothing(folder):
     (folder / "study.toml").write_text('[conduct]\nfunding = "None"\nfounding = ""')
-    assert not resolve("study.toml#conduct.funding", folder)
+    assert not ReportFolder(folder).resolves("study.toml#conduct.funding")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_damaged_study_answers_nothing(folder):
 )  # fmt: skip
 def test_what_is_not_a_pointer_is_refused(pointer, tmp_path):
     with pytest.raises(ValueError, match=r"pointer|place|names"):
-        resolve(pointer, tmp_path)
+        ReportFolder(tmp_path).resolves(pointer)
 
 
 @given(st.text(max_size=30), st.text(max_size=60))

@@ -93,6 +93,21 @@ def test_patients_without_outcome_or_risk_do_not_count(made):
     )
 
 
+def test_a_comparison_without_an_interval_is_not_counted(made):
+    """One risk for everyone has no slope, so each judged group is compared in four measures."""
+    cohort, y, risk = made
+    told = subgroups(cohort, y, risk * 0 + y.mean())
+    compared = [
+        one.against_rest
+        for group in told.judged
+        for one in group.measures
+        if one.against_rest is not None and np.isfinite(one.against_rest.low)
+    ]
+    assert 0 < len(compared) < sum(len(group.measures) for group in told.judged)
+    assert f" of {len(compared)} comparisons" in told.summary
+    assert told.in_words.startswith(told.summary)
+
+
 # Examples
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and tables that are read or refused."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from spinecast.errors import Problem, UsageRefused
 
@@ -112,6 +114,28 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text file in UTF-8 that appears whole or not at all."""
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def read_toml(path: Path, *, told: str, remedy: str) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Args:
+        path: the file.
+        told: what it is to the reader, as in "The study".
+        remedy: what to do when there is none.
+
+    Raises:
+        UsageRefused: it is missing, cannot be opened, or is not TOML in UTF-8.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problem = Problem(str(path), "no such file", "a TOML file", remedy)
+    except OSError as error:
+        problem = Problem(str(path), reason(error), "a TOML file in UTF-8")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = Problem(str(path), str(error), "a TOML file in UTF-8")
+    raise UsageRefused(f"{told} cannot be read", [problem])
 
 
 def reason(error: OSError) -> str:

@@ -41,6 +41,7 @@ STYLE: dict[Any, Any] = {
 MINUS = "\N{MINUS SIGN}"
 RATIOS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 FEWEST_TICKS = 4
+"""Ticks of a ratio in each power of ten: the first of `RATIOS` that gives at least so many."""
 
 
 def framed(title: str, above: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -81,6 +82,14 @@ def with_limits(
     if not (math.isnan(low) or math.isnan(high)):
         said += f" ({low:{form}} to {high:{form}})"
     return said.replace("-", MINUS)
+
+
+def next_tenth(risk: float) -> float:
+    """Where an axis of risks ends that has to show this one: at the next tenth, no higher than 1.
+
+    A risk that is a tenth but for rounding is one; the axis is never without length.
+    """
+    return min(1.0, math.ceil(risk * 10 - 1e-9) / 10 or 0.1)
 
 
 def spaced(length: int, most: int) -> list[int]:

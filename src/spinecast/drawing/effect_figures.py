@@ -33,6 +33,7 @@ ROWS = 12
 TOLD = 9
 """Values told in words, at most."""
 SAME = 1e-9
+"""Log-odds that differ by less are drawn as one sign: the rest is rounding."""
 TREES = "Model with its trees"
 
 
@@ -74,7 +75,7 @@ def _draw_rows(axes: Axes, effect: FactorEffect) -> None:
         "color": INK,
         "markersize": 6,
         "linestyle": "none",
-        "label": "Model with its trees",
+        "label": TREES,
     }
     for row, code in enumerate(effect.codes):
         if code == effect.reference:

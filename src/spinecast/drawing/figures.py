@@ -25,6 +25,7 @@ from spinecast.drawing.canvas import (
     STYLE,
     explain_signs,
     framed,
+    next_tenth,
     say_empty,
     spaced,
     svg,
@@ -91,8 +92,7 @@ def risk_plot(
         figure, axes = framed(title, "\n".join([*said, remark]), (5.6, 4.4))
         axes.set(xlabel="Predicted risk")
         if len(risks):
-            top = min(1.0, math.ceil(float(risks.max()) * 10 - 1e-9) / 10 or 0.1)
-            draw_histogram(axes, risk_bins(outcome, risks), top)
+            draw_histogram(axes, risk_bins(outcome, risks), next_tenth(float(risks.max())))
             axes.set_ylabel("Share of those with,\nand of those without")
             _draw_medians(axes, outcome, risks)
             explain_signs(figure)

@@ -23,6 +23,7 @@ from spinecast.drawing.canvas import (
     STYLE,
     explain_signs,
     framed,
+    next_tenth,
     say_empty,
     svg,
     with_limits,
@@ -151,13 +152,11 @@ def _apart(points: Sequence[Point]) -> list[Point]:
 
 
 def _draw_instability(axes: Axes, rows: Matrix, shown: Matrix, name: str) -> None:
-    top = min(1.0, math.ceil(float(rows.max()) * 10 - 1e-9) / 10 or 0.1)
+    top = next_tenth(float(rows.max()))
     axes.vlines(shown[:, 0], shown[:, 1], shown[:, 2], color=FAINT, linewidth=0.9, label=name)
     for column, sign in ((1, "^"), (2, "v")):
         axes.plot(shown[:, 0], shown[:, column], sign, color=GREY, markersize=2, linewidth=0)
-    axes.plot(
-        [0, top], [0, top], color=INK, linestyle=(0, (4, 3)), linewidth=1, label="No difference"
-    )
+    axes.plot([0, top], [0, top], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=SAME)
     middles = _middles(rows)
     for column, label in ((1, "Median of the limits"), (2, None)):
         axes.plot(middles[:, 0], middles[:, column], color=BLUE, linewidth=2, label=label)

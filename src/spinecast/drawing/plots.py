@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from spinecast.drawing.canvas import BLUE, GREY, INK, PALE, STYLE, svg
+from spinecast.drawing.canvas import BLUE, GREY, INK, PALE, STYLE, next_tenth, svg, with_limits
 from spinecast.measures.curves import CalibrationCurve, RiskBin, RiskGroup
 from spinecast.measures.evaluation import Estimate, Performance
 from spinecast.measures.metrics import MEASURES
@@ -167,7 +167,7 @@ def _top(curve: CalibrationCurve) -> float:
     """The end of both axes: the next tenth above everything that is drawn."""
     drawn = [g.high for g in curve.groups] + [p.high for p in curve.smooth]
     drawn += [b.high for b in curve.histogram if b.events + b.others]
-    return min(1.0, math.ceil(max(drawn, default=1.0) * 10 - 1e-9) / 10)
+    return next_tenth(max(drawn, default=1.0))
 
 
 def _whiskers(groups: Sequence[RiskGroup]) -> tuple[list[float], list[float]]:
@@ -192,13 +192,8 @@ def _numbers(performance: Performance) -> str:
 
 
 def _said(estimate: Estimate) -> str:
-    """A measure in words, with true minus signs."""
-    if math.isnan(estimate.value):
-        return f"{estimate.label} not computed"
-    value = f"{estimate.label} {estimate.value:.3f}"
-    if not math.isnan(estimate.low):
-        value += f" ({estimate.low:.3f} to {estimate.high:.3f})"
-    return value.replace(" -", " \N{MINUS SIGN}").replace("(-", "(\N{MINUS SIGN}")
+    """A measure in words."""
+    return f"{estimate.label} {with_limits(estimate.value, estimate.low, estimate.high, '.3f')}"
 
 
 def _calibration_words(performance: Performance, remark: str) -> str:

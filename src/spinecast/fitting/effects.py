@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from spinecast.knowledge.factors import Factor
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.resampling import percentile_interval
 from spinecast.modelling.model import Model, reference_row
 
 TOP = 10
+"""Factors that count as the foremost; a convention."""
 PIECE = 20_000
 """Patients whose contributions to all refits are held in memory at once."""
 DIGITS = 12
@@ -145,21 +146,25 @@ def importance(
     own, drawn = sizes[0], sizes[1:] if len(codes) else sizes[:0]
     placed = _ranks(drawn)
     ranks = _ranks(own[None])[0]
-    return tuple(
-        Importance(
-            factor=factors[f].name,
-            label=factors[f].label,
-            rank=int(ranks[f]),
-            value=float(own[f]),
-            low=(limits := percentile_interval(drawn[:, f], model.level))[0],
-            high=limits[1],
-            in_top=float((placed[:, f] <= top).mean()) if len(drawn) else math.nan,
-            rank_low=(places := _middle(placed[:, f], model.level))[0],
-            rank_high=places[1],
-            same_sign=_same_sign(signed[0, f], signed[1:, f]),
+    found = []
+    for f in np.argsort(ranks):
+        low, high = percentile_interval(drawn[:, f], model.level)
+        rank_low, rank_high = _middle(placed[:, f], model.level)
+        found.append(
+            Importance(
+                factor=factors[f].name,
+                label=factors[f].label,
+                rank=int(ranks[f]),
+                value=float(own[f]),
+                low=low,
+                high=high,
+                in_top=float((placed[:, f] <= top).mean()) if len(drawn) else math.nan,
+                rank_low=rank_low,
+                rank_high=rank_high,
+                same_sign=_same_sign(signed[0, f], signed[1:, f]),
+            )
         )
-        for f in np.argsort(ranks)
-    )
+    return tuple(found)
 
 
 def _middle(ranks: npt.NDArray[np.intp], level: float) -> tuple[float, float]:
@@ -174,11 +179,11 @@ def _middle(ranks: npt.NDArray[np.intp], level: float) -> tuple[float, float]:
 
 
 def _same_sign(own: float, drawn: Vector) -> float:
-    if not len(drawn) or not abs(own) > 10.0**-DIGITS:
+    """Share of the refits whose mean contribution points as the model's does."""
+    sign = np.sign(np.round(own, DIGITS))
+    if not len(drawn) or sign == 0 or math.isnan(own):
         return math.nan
-    return float(
-        (np.where(np.abs(drawn) > 10.0**-DIGITS, np.sign(drawn), 0) == np.sign(own)).mean()
-    )
+    return float((np.sign(np.round(drawn, DIGITS)) == sign).mean())
 
 
 def _effect(model: Model, index: int) -> FactorEffect:
@@ -229,7 +234,7 @@ def _literature(
         unknown = np.full(len(columns), math.nan)
         return unknown, unknown
     spread = np.sqrt(columns**2 @ model.encoding.prior_sd[part] ** 2)
-    return columns @ model.encoding.published[part], float(ndtri(0.5 + model.level / 2)) * spread
+    return columns @ model.encoding.published[part], normal_reach(model.level) * spread
 
 
 def _of_trees(model: Model, index: int, codes: Vector) -> Vector:

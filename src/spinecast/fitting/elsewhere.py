@@ -23,13 +23,14 @@ from spinecast.fitting.refitting import (
 )
 from spinecast.measures.bootstrap import drawn
 from spinecast.measures.evaluation import RESAMPLES, Performance, evaluate
-from spinecast.measures.logistic import Matrix, Vector, logit
+from spinecast.measures.logistic import Matrix, Vector, expit, logit
 from spinecast.measures.metrics import MEASURES
+from spinecast.measures.pooling import Pooled
 from spinecast.measures.resampling import USABLE_SHARE
 from spinecast.progress import Progress, silent
 
-Pool = Callable[[Vector, Vector], object]
-"""A random-effects summary: estimates and standard errors, one per site (NaN: none), to a record"""
+Pool = Callable[[Vector, Vector], Pooled]
+"""A summary of estimates by their standard errors, one per site (NaN: none), such as `pool`."""
 
 LATER_SHARE = 1 / 3
 """The share of patients, the last ones, who test when no date is declared."""
@@ -40,21 +41,40 @@ def _log(value: Vector) -> Vector:
         return np.asarray(np.log(value), dtype=np.float64)
 
 
+def _exp(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.exp(value))
+
+
 def _as_it_is(value: Vector) -> Vector:
     return value
 
 
-SCALES: Mapping[str, tuple[str, Callable[[Vector], Vector]]] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where estimates are roughly normal, so that they may be averaged over sites.
+
+    Attributes:
+        name: In words.
+        there: From the measure to the scale.
+        back: From the scale to the measure; rising.
+    """
+
+    name: str
+    there: Callable[[Vector], Vector]
+    back: Callable[[float], float]
+
+
+_AS_IT_IS = Scale("as it is", _as_it_is, float)
+SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "auroc": ("log-odds", logit),
-        "observed_expected": ("logarithm", _log),
-        "calibration_intercept": ("as it is", _as_it_is),
-        "calibration_slope": ("as it is", _as_it_is),
+        "auroc": Scale("log-odds", logit, expit),
+        "observed_expected": Scale("logarithm", _log, _exp),
+        "calibration_intercept": _AS_IT_IS,
+        "calibration_slope": _AS_IT_IS,
     }
 )
-"""What is pooled over sites, on the scale where it is roughly normal.
-
-Source: Snell 2018, doi:10.1177/0962280217705678.
+"""What is pooled over sites, and on which scale. Source: Snell 2018, doi:10.1177/0962280217705678.
 """
 
 
@@ -97,7 +117,7 @@ class Summary:
     measure: str
     label: str
     scale: str
-    pooled: object
+    pooled: Pooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,16 +273,15 @@ def _poolables(outcome: Vector, risk: Vector, resamples: int, seed: int) -> Iter
     for column, measure in zip(draws.T, MEASURES, strict=True):
         if measure.name not in SCALES:
             continue
-        scale, transform = SCALES[measure.name]
-        value = np.array([measure.function(outcome, risk, None)])
-        moved = transform(column)
+        scale = SCALES[measure.name]
+        moved = scale.there(column)
         usable = moved[np.isfinite(moved)]
         sure = len(usable) > 1 and len(usable) >= USABLE_SHARE * resamples
-        error = float(usable.std(ddof=1)) if sure else 0.0
-        estimate = float(transform(value)[0])
+        error = float(usable.std(ddof=1)) if sure else math.nan
+        estimate = float(scale.there(np.array([measure.function(outcome, risk, None)]))[0])
         yield Poolable(
             measure.name,
-            scale,
+            scale.name,
             estimate if math.isfinite(estimate) else math.nan,
             error if error > 0 else math.nan,
         )
@@ -270,7 +289,7 @@ def _poolables(outcome: Vector, risk: Vector, resamples: int, seed: int) -> Iter
 
 def _summaries(sites: Sequence[Elsewhere], pool: Pool) -> Iterator[Summary]:
     labels = {measure.name: measure.label for measure in MEASURES}
-    for at, (name, (scale, _)) in enumerate(SCALES.items()):
+    for at, (name, scale) in enumerate(SCALES.items()):
         estimates = np.array([site.poolable[at].estimate for site in sites])
         errors = np.array([site.poolable[at].standard_error for site in sites])
-        yield Summary(name, labels[name], scale, pool(estimates, errors))
+        yield Summary(name, labels[name], scale.name, pool(estimates, errors))

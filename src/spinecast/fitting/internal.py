@@ -6,9 +6,7 @@ Whatever is asked, the whole method is learned anew inside each resample. What c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -30,6 +28,7 @@ from spinecast.fitting.optimism import Optimism, bootstrap_optimism
 from spinecast.fitting.recipe import IntervalRecipe, Recipe
 from spinecast.fitting.refitting import Make, workers
 from spinecast.knowledge.factors import Registry
+from spinecast.measures.evaluation import plain
 from spinecast.measures.logistic import Vector
 from spinecast.progress import Progress, silent
 
@@ -63,7 +62,7 @@ class InternalValidation:
 
         No list has an entry per patient: of `instability` there is the mean error alone.
         """
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
 
 def internal_validation(
@@ -150,14 +149,3 @@ def _blanks(registry: Registry, recipe: Recipe) -> tuple[Blanks, ...]:
     named = Blanks(f"unknown: {', '.join(proof.unknown_factors)}", columns)
     chance = Blanks(f"{proof.unknown_share:.0%} of answers unknown", share=proof.unknown_share)
     return (*([named] if columns else []), *([chance] if proof.unknown_share else []))
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        told = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), np.ndarray)]
-        return {name: _plain(getattr(value, name)) for name in told}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

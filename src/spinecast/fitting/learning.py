@@ -7,9 +7,9 @@ patients, and every patient is judged once at every size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -26,11 +26,14 @@ from spinecast.fitting.refitting import (
     too_few,
     troubles,
 )
-from spinecast.measures.logistic import Matrix, Vector, logit
-from spinecast.measures.metrics import EPS, MEASURES
+from spinecast.measures.intervals import normal_reach
+from spinecast.measures.logistic import Matrix, Vector
+from spinecast.measures.metrics import MEASURES, surprises
 from spinecast.measures.resampling import folds
 from spinecast.progress import Progress, silent
 
+SPARED = 0.8
+"""A lot larger than this share of the last one would tell nothing that the last does not."""
 CURVED = ("log_loss", "auroc", "calibration_slope")
 """Measures that a learning curve shows."""
 
@@ -160,8 +163,7 @@ def _sizes(queues: Sequence[Indices], y: Vector, smallest: int) -> tuple[list[in
     doubled = [smallest]
     while 2 * doubled[-1] <= most:
         doubled.append(2 * doubled[-1])
-    # The last lot is everyone; a doubling that falls just short of it would tell nothing new.
-    wanted = [size for size in doubled if size <= 0.8 * most] + [most]
+    wanted = [size for size in doubled if size <= SPARED * most] + [most]
     fewest = [min(min(kinds(y[queue[:size]])) for queue in queues) for size in wanted]
     sizes = [size for size, few in zip(wanted, fewest, strict=True) if few >= FEWEST_EVENTS]
     skipped = [str(size) for size in wanted if size not in sizes]
@@ -192,32 +194,30 @@ def _learned(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Itera
 
 
 def _losses(y: Vector, tasks: Sequence[Task], refits: Sequence[Refit]) -> Vector:
-    """The log-loss of every patient, each left out once, (n,)."""
+    """The log-loss of every patient, each left out once, (n,); NaN where a refit failed."""
     losses = np.empty(len(y))
     for task, refit in zip(tasks, refits, strict=True):
-        outcome = y[task.test]
-        margin = logit(np.clip(refit.risk, EPS, 1 - EPS))
-        with np.errstate(invalid="ignore"):  # of a refit that failed, every loss is NaN
-            losses[task.test] = np.logaddexp(0.0, margin) - outcome * margin
+        losses[task.test] = surprises(y[task.test], refit.risk)
     return losses
 
 
 def _step(fewer: int, more: int, gains: Vector, level: float) -> Step:
     gain = float(gains.mean())
-    reach = NormalDist().inv_cdf((1 + level) / 2) * float(gains.std(ddof=1)) / len(gains) ** 0.5
+    reach = normal_reach(level) * float(gains.std(ddof=1)) / len(gains) ** 0.5
     low, high = gain - reach, gain + reach
-    verdict = (
-        "not known, as refits failed"
-        if np.isnan(gain)
-        else "more patients helped"
-        if low > 0
-        else "more patients did harm"
-        if high < 0
-        else "no gain is established"
-    )
-    words = (
-        f"From {fewer:,} to {more:,} patients the log-loss of unseen patients "
-        f"{'fell' if gain >= 0 else 'rose'} by {abs(gain):.4f} nats "
-        f"({level:.0%} interval of the fall {low:.4f} to {high:.4f}): {verdict}."
-    )
+    words = f"From {fewer:,} to {more:,} patients "
+    if math.isnan(gain):
+        words += "the gain is not known, as refits failed."
+    else:
+        words += (
+            f"the log-loss of unseen patients {'fell' if gain >= 0 else 'rose'} by "
+            f"{abs(gain):.4f} nats ({level:.0%} interval of the fall {low:.4f} to {high:.4f}): "
+            f"{_verdict(low, high)}."
+        )
     return Step(fewer, more, gain, low, high, level, words)
+
+
+def _verdict(low: float, high: float) -> str:
+    if low > 0:
+        return "more patients helped"
+    return "more patients did harm" if high < 0 else "no gain is established"

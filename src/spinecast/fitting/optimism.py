@@ -33,6 +33,7 @@ from spinecast.fitting.refitting import (
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME
 from spinecast.measures.resampling import USABLE_SHARE, percentile_interval, resampled
+from spinecast.measures.stability import Instability, instability
 from spinecast.progress import Progress, silent
 
 INTERVAL = (
@@ -45,7 +46,6 @@ doi:10.1002/sim.9148) have no width for measures that every fit makes right on i
 (observed / expected, intercept, slope) and cover 0 % of the truth there. Of 95 % intervals of an
 unpenalised logistic model of ten factors, 400 patients, 150 cohorts, these held the truth in 89 %
 (AUROC), 93 % (log-loss), 95 % (observed / expected) and 88 % (slope)."""
-QUANTILES = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +72,6 @@ class Corrected:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Instability:
-    """How a patient's risk would differ had other such patients been learned from.
-
-    All of shape (patients,), in order of `risk`: no row can be traced to a row of a file. A refit
-    that failed counts for nobody.
-
-    Attributes:
-        risk: From the model learned from all patients.
-        low: 5th percentile of the refits' risks.
-        median: 50th percentile.
-        high: 95th percentile.
-        error: Mean absolute difference of the refits' risks from `risk`.
-        mean_error: Mean of `error` over patients (mean absolute prediction error).
-
-    Source: Riley & Collins 2023, doi:10.1002/bimj.202200302.
-    """
-
-    risk: Vector
-    low: Vector
-    median: Vector
-    high: Vector
-    error: Vector
-    mean_error: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Optimism:
     """Performance corrected for having been judged on the patients learned from.
 
@@ -109,7 +83,7 @@ class Optimism:
         level: Confidence level of the intervals.
         interval: What kind of interval.
         measures: One record per measure, in the order of `metrics.MEASURES`.
-        instability: How steady each risk is; None without refits.
+        instability: How steady each risk is; None without refits, or where too many failed.
         notes: In words, whatever a reader must know.
     """
 
@@ -175,7 +149,7 @@ def bootstrap_optimism(
         level=level,
         interval=INTERVAL,
         measures=measures,
-        instability=_instability(whole.risk, refits),
+        instability=_steadiness(whole.risk, refits),
         notes=(*troubles([whole, *refits]), *_notes(whole, measures)),
     )
 
@@ -206,15 +180,12 @@ def _corrected(apparent: Vector, own: Matrix, others: Matrix, level: float) -> I
         )
 
 
-def _instability(risk: Vector, refits: Sequence[Refit]) -> Instability | None:
-    usable = [refit.risk for refit in refits if not refit.trouble]
-    if not usable or not np.isfinite(risk).all():
+def _steadiness(risk: Vector, refits: Sequence[Refit]) -> Instability | None:
+    """How steady each risk is; None where too many refits failed to say."""
+    if not np.isfinite(risk).all():
         return None
-    order = np.argsort(risk, kind="stable")
-    risks = np.stack(usable)[:, order]
-    low, median, high = np.quantile(risks, QUANTILES, axis=0)
-    error = np.abs(risks - risk[order]).mean(axis=0)
-    return Instability(risk[order], low, median, high, error, float(error.mean()))
+    found = instability(risk, np.stack([refit.risk for refit in refits]))
+    return found if math.isfinite(found.mean_error) else None
 
 
 def _notes(whole: Refit, measures: Sequence[Corrected]) -> Iterator[str]:

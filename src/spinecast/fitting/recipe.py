@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from spinecast.errors import Problem, UsageRefused
-from spinecast.knowledge.declared import Declared, Names, NotNegative, Positive, schema_problems
+from spinecast.files import read_toml
+from spinecast.knowledge.declared import Declared, Names, NotNegative, Positive, record
 
 Value = TypeVar("Value")
 # Values that cross-validation chooses among.
@@ -120,17 +120,9 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         UsageRefused: when the file is missing, not TOML, or has an unknown or impossible entry.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(table)
-    except FileNotFoundError:
-        problem = Problem(
-            str(path), "no such file", "a TOML file", "See experiments/ for examples."
-        )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        problem = Problem(str(path), str(error), "a TOML file in UTF-8")
-    except ValidationError as error:
-        raise UsageRefused(
-            f"The experiment {path} cannot be run", schema_problems(path.name, error)
-        ) from None
-    raise UsageRefused("The experiment cannot be read", [problem])
+    table = read_toml(path, told="The experiment", remedy="See experiments/ for examples.")
+    problems: list[Problem] = []
+    found = record(Recipe, path.name, table, problems)
+    if found is None:
+        raise UsageRefused(f"The experiment {path} cannot be run", problems)
+    return found

@@ -23,6 +23,7 @@ from spinecast.explaining.facts import CohortFacts, gather
 from spinecast.fitting.baselines import BASELINES
 from spinecast.fitting.estimator import Choices, EvidenceInformedClassifier
 from spinecast.fitting.recipe import Recipe
+from spinecast.fitting.refitting import FEWEST_EVENTS, kinds
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.evaluation import Comparison, Performance, evaluate_all
 from spinecast.measures.resampling import folds
@@ -33,8 +34,6 @@ FloatArray = npt.NDArray[np.float64]
 
 OURS = "spinecast"
 IN_USE = "model in use"
-# Fewer events (or non-events) cannot be split into folds that each hold some.
-FEWEST_EVENTS = 10
 # Largest difference tolerated between our folded trees and shap's own answer (32-bit arithmetic).
 AGREEMENT = 1e-5
 # Rows on which every training run proves its explanations against shap.
@@ -106,6 +105,7 @@ def train(
     """
     known = ~np.isnan(y)
     codes, y = codes[known], y[known]
+    # Each fold is to hold some of either kind.
     _refuse_too_few(y, max(FEWEST_EVENTS, recipe.resampling.outer_folds))
     methods = _methods(registry, recipe)
     # These matrices are small: BLAS threads cost forty times what they save.
@@ -148,7 +148,7 @@ def _train(
 
 
 def _refuse_too_few(y: FloatArray, fewest: int) -> None:
-    events, others = int(y.sum()), int((1 - y).sum())
+    events, others = kinds(y)
     if min(events, others) < fewest:
         raise DataRefused(
             "The cohort is too small to train on",

@@ -27,7 +27,8 @@ from spinecast.measures.logistic import Vector
 
 ROWS_DRAWN = 20_000_000
 FEWEST_RESAMPLES = 50
-"""Above 100,000 patients fewer resamples are drawn, 50 at least: every record says how many."""
+"""Patients times resamples: above 40,000 patients fewer than the usual 500 are drawn, 50 at least;
+every record says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def judge(
         y: Shape (patients,): 1 had the outcome, 0 had not, NaN unknown (left out and counted).
         risk: Shape (patients,): predicted probability, NaN where none (left out and counted).
         thresholds: Declared before the results were seen; None for no decision curve.
-        resamples: Bootstrap resamples of patients; fewer are drawn above 100,000.
+        resamples: Bootstrap resamples of patients; see `ROWS_DRAWN` for many patients.
         seed: The same seed gives the same intervals, whatever the order of the rows.
         level: Confidence level of every interval.
 

@@ -127,8 +127,29 @@ class Subgroups:
     notes: tuple[str, ...]
 
     @property
+    def judged(self) -> tuple[Group, ...]:
+        """The groups that are large enough."""
+        return tuple(group for group in self.groups if not group.suppressed)
+
+    @property
+    def summary(self) -> str:
+        """How many groups were judged, and in how many comparisons one differs from the rest."""
+        judged = self.judged
+        said = f"{len(judged)} of {len(self.groups)} groups were large enough to be judged."
+        found = [one.against_rest for group in judged for one in group.measures]
+        # Without an interval nothing was compared, nor could chance have made a difference.
+        pairs = [pair for pair in found if pair is not None and math.isfinite(pair.low)]
+        if not pairs:
+            return said
+        return (
+            f"{said} In {sum(pair.is_established for pair in pairs)} of {len(pairs)} comparisons a "
+            "group differs from the rest; chance alone would give about "
+            f"{(1 - self.level) * len(pairs):.0f}."
+        )
+
+    @property
     def in_words(self) -> str:
-        """How many groups were judged, and where they differ from the rest."""
+        """The summary, and then where groups differ from the rest and what was not compared."""
         return " ".join(_in_words(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -274,24 +295,14 @@ def _notes(cohort: Cohort, ways: tuple[Grouping, ...]) -> Iterator[str]:
 
 
 def _in_words(told: Subgroups) -> Iterator[str]:
-    judged = [group for group in told.groups if not group.suppressed]
-    yield f"{len(judged)} of {len(told.groups)} groups were judged; the others are too small."
-    pairs = [
-        (group, one, one.against_rest)
-        for group in judged
-        for one in group.measures
-        if one.against_rest is not None and math.isfinite(one.against_rest.low)
-    ]
-    if pairs:
-        apart = [(group, one, found) for group, one, found in pairs if found.is_established]
-        yield (
-            f"In {len(apart)} of {len(pairs)} comparisons a group differs from the rest; chance "
-            f"alone would give about {(1 - told.level) * len(pairs):.0f}."
-        )
-        for group, one, found in apart:
-            yield (
-                f"{one.measured.label}, {group.label.lower()} {group.group}: "
-                f"{one.measured.value:.3f}, {found.scale} {found.value:.3f} "
-                f"({found.low:.3f} to {found.high:.3f})."
-            )
+    yield told.summary
+    for group in told.groups:
+        for one in group.measures:
+            apart = one.against_rest
+            if apart is not None and apart.is_established:
+                yield (
+                    f"{one.measured.label}, {group.label.lower()} {group.group}: "
+                    f"{one.measured.value:.3f}, {apart.scale} {apart.value:.3f} "
+                    f"({apart.low:.3f} to {apart.high:.3f})."
+                )
     yield from told.notes

@@ -26,11 +26,14 @@ from spinecast.measures.metrics import (
     Measure,
     calibration_intercept,
     calibration_line,
+    surprises,
 )
 from spinecast.measures.resampling import resampled
 
 CELLS_AT_ONCE = 2_000_000
+"""Counts held in memory together, 16 MB a matrix."""
 STEPS = 12
+"""From the answer on all patients a resample takes four or five; the rest are fitted alone."""
 DOUBTFUL = 100 * FLAT
 """Below this curvature (relative) the one-by-one fit decides whether there is a maximum."""
 
@@ -97,7 +100,6 @@ class _Ranked:
         order = np.argsort(risk, kind="stable")
         y, risk = outcome[order], risk[order]
         margin = logit(np.clip(risk, EPS, 1 - EPS))
-        happened = np.clip(y * risk + (1 - y) * (1 - risk), EPS, 1 - EPS)
         centre = float(margin.mean()) if len(margin) else 0.0
         intercept, slope = calibration_line(y, risk)
         return cls(
@@ -105,7 +107,7 @@ class _Ranked:
             y=y,
             risk=risk,
             margin=margin,
-            losses=np.column_stack([np.ones_like(y), y, risk, (risk - y) ** 2, -np.log(happened)]),
+            losses=np.column_stack([np.ones_like(y), y, risk, (risk - y) ** 2, surprises(y, risk)]),
             first=np.flatnonzero(np.diff(risk, prepend=-np.inf)),
             intercept=calibration_intercept(y, risk),
             line=np.array([intercept + (slope - 1) * centre, slope - 1]),

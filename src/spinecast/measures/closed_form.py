@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from spinecast.measures import logistic
 from spinecast.measures.delong import auroc_interval
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import Matrix, Vector, logit
-from spinecast.measures.metrics import EPS, MEASURES, SAME, log_loss, observed_expected
+from spinecast.measures.metrics import EPS, MEASURES, SAME, log_loss, observed_expected, surprises
 
 RATIOS = frozenset({"observed_expected"})
 """Measures that are compared by their ratio; the others by their difference."""
@@ -81,7 +81,7 @@ def measured(y: npt.ArrayLike, risk: npt.ArrayLike, *, level: float = 0.95) -> t
         level: Confidence level, between 0 and 1.
     """
     outcome, risks = np.asarray(y, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    reach = NormalDist().inv_cdf((1 + level) / 2)
+    reach = normal_reach(level)
     area = auroc_interval(outcome, risks, level=level)
     numbers = (float(n) for n in (area.value, area.low, area.high, area.standard_error))
     found = [Measured("auroc", _LABELS["auroc"], *numbers)]
@@ -106,7 +106,7 @@ def contrast(one: Measured, other: Measured, *, level: float = 0.95) -> Contrast
     """
     if one.measure != other.measure:
         raise ValueError(f"{one.measure} cannot be held against {other.measure}.")
-    reach = NormalDist().inv_cdf((1 + level) / 2)
+    reach = normal_reach(level)
     apart = reach * math.hypot(one.standard_error, other.standard_error)
     if one.measure in RATIOS:
         ratio = one.value / other.value if other.value > 0 else math.nan
@@ -150,8 +150,8 @@ def _log_loss(outcome: Vector, risks: Vector) -> tuple[str, float, float]:
     value = log_loss(outcome, risks)
     if len(outcome) < 2:
         return "log_loss", value, math.nan
-    losses = -np.log(np.clip(np.where(outcome == 1, risks, 1 - risks), EPS, 1 - EPS))
-    return "log_loss", value, float(losses.std(ddof=1)) / math.sqrt(len(losses))
+    spread = float(surprises(outcome, risks).std(ddof=1))
+    return "log_loss", value, spread / math.sqrt(len(outcome))
 
 
 def _exp(exponent: float) -> float:

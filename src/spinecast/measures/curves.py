@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from spinecast.measures import logistic
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import LogisticFit, Matrix, Vector, expit, logit
 
 GROUPS = 10
+"""Tenths of patients, as is the custom."""
 FEWEST_IN_GROUP = 10
+"""Patients of a group, about; the share observed in fewer is hardly known. A convention."""
 GRID = 101
+"""Points of the drawn curve, a smooth line to the eye."""
 BINS = 50
+"""Of the histogram, two points in a hundred each."""
 FEW = 100
+"""Patients of the rarer kind below whom a curve gets a knot less; a convention."""
 EPS = 1e-12
+"""Risks are taken no nearer to 0 and 1 than this: nearer, one patient would bend the whole curve.
+"""
 SAME = 1e-9
+"""Log-odds that lie within this of each other are the same prediction."""
 ROUNDING = 1e-12
+"""By so much, relatively, a sum of weights may fall short of the share it stands for."""
 KNOT_QUANTILES = {
     3: (0.10, 0.50, 0.90),
     4: (0.05, 0.35, 0.65, 0.95),
@@ -82,8 +91,8 @@ class SmoothCalibration:
         margin, columns = self._columns(risk)
         middle = margin + columns @ self.fitted.coefficients
         variance = np.einsum("ij,jk,ik->i", columns, self.fitted.covariance, columns)
-        spread = np.sqrt(np.maximum(variance, 0.0))
-        return expit(middle - _z(level) * spread), expit(middle + _z(level) * spread)
+        apart = normal_reach(level) * np.sqrt(np.maximum(variance, 0.0))
+        return expit(middle - apart), expit(middle + apart)
 
     def _columns(self, risk: npt.ArrayLike) -> tuple[Vector, Matrix]:
         margin = _margin(risk)
@@ -147,7 +156,7 @@ def wilson(events: int, patients: int, level: float = 0.95) -> tuple[float, floa
     """
     if not patients:
         return math.nan, math.nan
-    z2, share = _z(level) ** 2, events / patients
+    z2, share = normal_reach(level) ** 2, events / patients
     middle = (share + z2 / (2 * patients)) / (1 + z2 / patients)
     half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * patients)) / patients) / (
         1 + z2 / patients
@@ -256,7 +265,3 @@ def _with_intercept(margin: Vector, knots: Vector, centre: float) -> Matrix:
 
 def _margin(risk: npt.ArrayLike) -> Vector:
     return logit(np.clip(np.asarray(risk, dtype=np.float64), EPS, 1 - EPS))
-
-
-def _z(level: float) -> float:
-    return NormalDist().inv_cdf((1 + level) / 2)

@@ -20,6 +20,7 @@ from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.resampling import percentile_interval, resampled
 
 MOST_THRESHOLDS = 1000
+"""A step so fine is a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)

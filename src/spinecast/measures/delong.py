@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.measures.intervals import normal_reach
 from spinecast.measures.logistic import Matrix, Vector
 
 FEWEST = 2
@@ -153,7 +153,7 @@ def _covariance(rows: Matrix) -> Matrix:
 
 
 def _limits(value: float, error: float, level: float) -> tuple[float, float]:
-    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    reach = normal_reach(level) * error
     return float(value - reach), float(value + reach)
 
 

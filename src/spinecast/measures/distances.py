@@ -7,7 +7,8 @@ and because they are never below 0: noise alone makes them larger, the more so t
 there are, and bootstrap intervals lie higher than the truth for the same reason. Read them beside
 the curve and its band.
 
-Source: Austin & Steyerberg 2019, doi:10.1002/sim.8281.
+Source: Austin & Steyerberg 2019, doi:10.1002/sim.8281; they smooth by loess where we fit a natural
+spline, so numbers differ a little from theirs.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from spinecast.measures.bootstrap import drawn
 from spinecast.measures.curves import CalibrationCurve, calibration_curve
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME, Measure
-from spinecast.measures.resampling import folds, percentile_interval
+from spinecast.measures.resampling import percentile_interval
 
 __all__ = [
     "Comparison",
@@ -30,7 +30,6 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_all",
-    "folds",
     "plain",
 ]
 
@@ -351,7 +350,13 @@ def _frame(rows: tuple[Any, ...], record: type[Any]) -> pd.DataFrame:
 
 
 def plain(value: object) -> object:
-    """The same with lists for tuples and None for numbers that are none, ready for JSON."""
+    """The same as plain values ready for JSON: None for a number that is none.
+
+    Records become tables of their fields but for arrays, which have an entry per patient.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {key: plain(part) for key, part in parts.items() if not isinstance(part, np.ndarray)}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -92,8 +92,13 @@ def log_loss(y: npt.ArrayLike, risk: npt.ArrayLike, weights: npt.ArrayLike | Non
     Source: Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x.
     """
     outcome, risks, counts = _vectors(y, risk, weights)
+    return _mean(surprises(outcome, risks), counts)
+
+
+def surprises(outcome: Vector, risks: Vector) -> Vector:
+    """Each patient's surprise at the outcome, in nats; shapes (patients,), NaN stays NaN."""
     of_what_happened = outcome * risks + (1 - outcome) * (1 - risks)
-    return _mean(-np.log(_inside(of_what_happened)), counts)
+    return np.asarray(-np.log(_inside(of_what_happened)), dtype=np.float64)
 
 
 def excess_log_loss(risk: npt.ArrayLike, true_risk: npt.ArrayLike) -> float:

@@ -19,9 +19,13 @@ from spinecast.measures.spread import Spread
 Z = 1.96
 """Of a 95% interval, as in the papers and in their software."""
 SHRINKAGE = 0.9
+"""Predictor effects are to shrink by a tenth at most."""
 OPTIMISM = 0.05
+"""Apparent and adjusted Nagelkerke R2 are to differ by this at most."""
 MARGIN = 0.05
+"""The overall risk is to be known within this."""
 ERROR = 0.05
+"""Risks are to be off by this on average at most. All four targets are those of Riley 2020."""
 MOST_PARAMETERS_FOR_ERROR = 30
 """Up to here the formula for the mean absolute error is advised (Riley 2020)."""
 
@@ -200,15 +204,15 @@ def for_development(
     criteria = (
         Criterion(
             "shrinkage",
-            "little overfitting (predictor effects shrink by 10% at most)",
+            f"little overfitting (predictor effects shrink by {1 - SHRINKAGE:.0%} at most)",
             _shrinking(parameters, r2, SHRINKAGE),
         ),
         Criterion(
             "optimism",
-            "little optimism (apparent R2 too high by 0.05 at most)",
+            f"little optimism (apparent R2 too high by {OPTIMISM:g} at most)",
             _shrinking(parameters, r2, kept),
         ),
-        Criterion("overall_risk", "overall risk known within 0.05", math.ceil(overall)),
+        Criterion("overall_risk", f"overall risk known within {MARGIN:g}", math.ceil(overall)),
         _mean_error(parameters, prevalence),
     )
     assumed = {"parameters": float(parameters), "prevalence": prevalence, "cox_snell_r2": r2}
@@ -233,7 +237,7 @@ def _shrinking(parameters: int, r2: float, shrinkage: float) -> int:
 
 def _mean_error(parameters: int, prevalence: float) -> Criterion:
     """By the rarer class. Source: van Smeden 2019, doi:10.1177/0962280218784726."""
-    label = "risks off by 0.05 on average at most"
+    label = f"risks off by {ERROR:g} on average at most"
     if parameters > MOST_PARAMETERS_FOR_ERROR:
         note = f"The formula holds up to {MOST_PARAMETERS_FOR_ERROR} parameters."
         return Criterion("mean_error", label, None, note)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from spinecast.reports.checklists import Checklist, Item, Status
 from spinecast.reports.pointers import Pointer
 from spinecast.reports.study import FILE as STUDY
+from spinecast.showing.html import templates
 
 MARKS: dict[Status, str] = {
     "reported": "●",
@@ -108,14 +109,7 @@ def _plain(text: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spinecast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates()
     environment.filters |= {"address": address, "place": place_in_words}
     environment.globals |= {"anchor": anchor}
     return environment

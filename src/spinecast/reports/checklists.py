@@ -18,10 +18,10 @@ from pydantic import AfterValidator, Field
 
 from spinecast.errors import Problem, UsageRefused
 from spinecast.knowledge.declared import Declared, record
-from spinecast.reports.pointers import Pointer, ReportFolder, resolve
+from spinecast.reports.pointers import Pointer, ReportFolder
 from spinecast.reports.study import Study
 
-__all__ = ["Checklist", "Item", "hti1", "model_card", "probast", "resolve", "tripod"]
+__all__ = ["Checklist", "Item", "hti1", "model_card", "probast", "tripod"]
 
 FACTS = Path(__file__).parent / "standards"
 # Between places of which one is enough.

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scipy.special import expit
-
 from spinecast.drawing.effect_figures import effect_plot
 from spinecast.drawing.figures import decision_plot, risk_plot
 from spinecast.drawing.forest import forest_plot
 from spinecast.drawing.learning_figures import instability_plot, learning_plot
 from spinecast.drawing.plots import calibration_plot, comparison_plot
-from spinecast.fitting.elsewhere import OtherSites
+from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
-from spinecast.measures.pooling import Pooled
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import FIRST_REPEAT
+from spinecast.reports.sentences import FIRST_REPEAT
 
 FOLDS = "Risks from cross-validation, each patient predicted unseen. "
 BOOTSTRAP = "95% intervals by the bootstrap over patients."
@@ -91,7 +88,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
 
 
 def _groups(found: Evidence) -> Iterator[Drawn]:
-    judged = [group for group in found.groups.groups if not group.suppressed]
+    judged = found.groups.judged
     if not judged:
         return
     rows = [found.groups.overall, *judged] if found.groups.overall.measures else judged
@@ -208,7 +205,9 @@ def _internal(found: Evidence) -> Iterator[Drawn]:
         yield Drawn(
             "figure-stability",
             "stability",
-            instability_plot(steady.risk, steady.low, steady.high, remark=remark),
+            instability_plot(
+                steady.risk, steady.low, steady.high, level=steady.level, remark=remark
+            ),
             "How far a patient's risk would differ had other patients been learned from.",
             f"{internal.optimism.used} bootstrap refits of the whole method; the file holds the "
             "mean error and no single patient.",
@@ -230,7 +229,7 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
             [one.value for one in areas],
             [one.low for one in areas],
             [one.high for one in areas],
-            pooled.shown(_share) if isinstance(pooled, Pooled) else None,
+            pooled.shown(SCALES["auroc"].back) if pooled else None,
             measure="AUROC, higher is better",
             remark=remark,
         ),
@@ -238,7 +237,3 @@ def _sites(told: OtherSites, remark: str) -> Drawn:
         "Random effects on the log-odds scale; " + BOOTSTRAP,
         "sites.json#/sites",
     )
-
-
-def _share(margin: float) -> float:
-    return float(expit(margin))

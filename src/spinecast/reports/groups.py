@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from spinecast.judging.subgroups import Group
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import FIRST_REPEAT
-from spinecast.reports.parts import Section, Table, signed, told
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.sentences import FIRST_REPEAT
+from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "observed_expected", "calibration_intercept", "calibration_slope")
 LABELS = ("AUROC", "Observed / expected", "Calibration intercept", "Calibration slope")
@@ -29,7 +30,7 @@ def groups(found: Evidence) -> Section:
             FILE,
         )
     ]
-    judged = [one for one in told_of.groups if one.measures]
+    judged = told_of.judged
     if any(part.against_rest for one in judged for part in one.measures):
         tables.append(
             Table(
@@ -75,7 +76,7 @@ def _apart(one: Group) -> Iterator[str]:
             yield write(apart.value, apart.low, apart.high, 2) + mark
 
 
-def _benefits(judged: list[Group]) -> Iterator[Table]:
+def _benefits(judged: Sequence[Group]) -> Iterator[Table]:
     """Net benefit at the ends and in the middle of the declared thresholds."""
     thresholds = [one.threshold for one in judged[0].decisions] if judged else []
     if thresholds:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from spinecast.measures.metrics import MEASURES
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import (
+from spinecast.reports.parts import Section, Table, lacking
+from spinecast.reports.sentences import (
     POLICY,
     SELECTION,
     STEPS,
@@ -17,7 +18,6 @@ from spinecast.reports.numbers import (
     UPDATING,
     scheme_in_words,
 )
-from spinecast.reports.parts import Section, Table, lacking
 
 DECLARED = "Declared in the registry, before any patient was seen."
 

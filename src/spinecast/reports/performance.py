@@ -17,7 +17,8 @@ from spinecast.measures.metrics import MEASURES
 from spinecast.measures.sample_size import SampleSize
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.figures import BOOTSTRAP, FOLDS
-from spinecast.reports.numbers import (
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.sentences import (
     FIRST_REPEAT,
     NOT_DECLARED,
     PAIRED,
@@ -26,7 +27,7 @@ from spinecast.reports.numbers import (
     scheme_in_words,
     simple_in_words,
 )
-from spinecast.reports.parts import Section, Table, signed, told
+from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "log_loss", "brier", "calibration_slope", "observed_expected")
 COMPARED = ("auroc", "log_loss", "brier")

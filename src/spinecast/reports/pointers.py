@@ -160,15 +160,6 @@ class ReportFolder:
             return ""
 
 
-def resolve(pointer: str, folder: Path) -> bool:
-    """Whether a pointer leads to something said in a report's folder.
-
-    Raises:
-        ValueError: it is not a pointer.
-    """
-    return ReportFolder(folder).resolves(pointer)
-
-
 def _walk(value: object, tokens: tuple[str, ...]) -> object | None:
     for token in tokens:
         if isinstance(value, Mapping) and token in value:

@@ -9,11 +9,15 @@ import math
 from collections.abc import Iterator
 
 from spinecast.explaining.facts import Verdict
+from spinecast.fitting.effects import TOP
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.parts import Section, Table, listed, told
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.written import listed, told
 
 ORDER = ("disagrees", "agrees", "not established")
 FILE = "effects.json"
+BY_CHANCE = 0.025
+"""Of 95% intervals of no effect, the share that lies wholly below 0."""
 
 
 def reasons(found: Evidence) -> Iterator[Section]:
@@ -55,7 +59,7 @@ def _agreement(found: Evidence) -> Section:
             f"{len(by['agrees'])} of {len(published)} factors, contradicts it surely in "
             f"{len(by['disagrees'])}, and is too small to tell in {len(by['not established'])}. "
             "Were all published effects none, chance alone would make about "
-            f"{len(published) / 40:.0f} contradict."
+            f"{BY_CHANCE * len(published):.0f} contradict."
         )
     ]
     if by["disagrees"]:
@@ -96,11 +100,11 @@ def _steadiness(found: Evidence) -> Section:
     if not refits:
         why = "Not known: the recipe asks for no refits ([interval] refits = 0)."
         return Section("steadiness", title, (), lacking=(why,), is_missing=True)
-    foremost = [one for one in found.importance if one.rank <= 10]
+    foremost = [one for one in found.importance if one.rank <= TOP]
     steady = [one.label for one in foremost if one.in_top >= level]
     words = (
         f"Of the {len(foremost)} factors that move risks most, {len(steady) or 'none'} stay among "
-        f"the foremost ten in at least {level:.0%} of {refits} refits"
+        f"the foremost {TOP} in at least {level:.0%} of {refits} refits"
         + (f": {listed(steady)}." if steady else "."),
         (
             "Where a direction is declared, no refit can turn it; a share below 100% then means "
@@ -110,7 +114,13 @@ def _steadiness(found: Evidence) -> Section:
     table = Table(
         "table-steadiness",
         "Rank and sign of each factor over bootstrap refits",
-        ("Factor", "Rank", f"Middle {level:.0%} of ranks", "Among the foremost ten", "Same sign"),
+        (
+            "Factor",
+            "Rank",
+            f"Middle {level:.0%} of ranks",
+            f"Among the foremost {TOP}",
+            "Same sign",
+        ),
         tuple(
             (
                 one.label,

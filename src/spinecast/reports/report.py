@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from spinecast.cohorts.labelled import LabelledCohort
@@ -39,6 +39,7 @@ from spinecast.reports.study import FILE as STUDY
 from spinecast.reports.study import Study, read_study
 from spinecast.reports.validation import elsewhere, validation
 from spinecast.reports.verdict import banners, verdict
+from spinecast.showing.html import templates
 
 PAGE = "report.html"
 COPIED = ("model.json", "training.json")
@@ -199,14 +200,7 @@ def _words(text: str) -> Markup:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spinecast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates()
     environment.filters |= {
         "address": address,
         "inline": _inline,

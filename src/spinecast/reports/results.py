@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spinecast.disclosure import FEWEST
 from spinecast.drawing.canvas import MINUS
 from spinecast.judging.characteristics import Cell, Characteristic
 from spinecast.judging.flow import ANY_RULE
@@ -15,6 +16,7 @@ from spinecast.reports.parts import Section, Table
 
 KEPT_BACK = "kept back"
 PAIR = 2
+"""Of so many levels one says what the other has."""
 
 
 def patients(found: Evidence) -> Iterator[Section]:
@@ -69,7 +71,7 @@ def _characteristics(found: Evidence) -> Table:
         ("Factor", *(column.replace("_", " ").capitalize() for column in columns)),
         tuple(rows),
         "Numbers by median and quartiles, levels by counts and shares of all patients of the "
-        "column. Counts of one to four patients are kept back.",
+        f"column. Counts of 1 to {FEWEST - 1} patients are kept back.",
         "data.json#/characteristics",
     )
 
@@ -98,4 +100,4 @@ def _cell(cell: Cell) -> str:
 
 
 def _count(count: int | None) -> str:
-    return "fewer than five" if count is None else f"{count:,}"
+    return f"fewer than {FEWEST}" if count is None else f"{count:,}"

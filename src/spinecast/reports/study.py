@@ -7,7 +7,6 @@ written; whatever is blank, or merely marked to be done, stays missing and is ne
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import pairwise
@@ -18,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from spinecast.errors import Problem, UsageRefused
-from spinecast.files import reason
+from spinecast.files import read_toml
 from spinecast.knowledge.declared import Declared, record
 
 FILE = "study.toml"
@@ -258,18 +257,8 @@ def read_study(path: Path) -> Study:
     Raises:
         UsageRefused: the file is missing or not TOML, or with everything that is wrong in it.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        remedy = "Start from experiments/study.example.toml."
-        problem = Problem(str(path), "no such file", "a TOML file", remedy)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = Problem(str(path), str(error), "a TOML file in UTF-8")
-    except OSError as error:
-        problem = Problem(str(path), reason(error), "a TOML file that can be read")
-    else:
-        return _study(table, path)
-    raise UsageRefused("The study cannot be read", [problem])
+    remedy = "Start from experiments/study.example.toml."
+    return _study(read_toml(path, told="The study", remedy=remedy), path)
 
 
 def _study(table: Mapping[str, Any], path: Path) -> Study:

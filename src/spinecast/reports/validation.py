@@ -6,20 +6,22 @@ missing; what could not be computed is said with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import expit
 
-from spinecast.fitting.elsewhere import Elsewhere, OtherSites
+from spinecast.fitting.elsewhere import SCALES, Elsewhere, OtherSites
 from spinecast.fitting.in_use import InUse
-from spinecast.fitting.optimism import Instability, Optimism
+from spinecast.fitting.optimism import Optimism
 from spinecast.measures.evaluation import Estimate
 from spinecast.measures.pooling import Pooled
+from spinecast.measures.stability import Instability
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.figures import BOOTSTRAP
-from spinecast.reports.numbers import NOT_RUN, SITES, STEPS, analyses, scheme_in_words
-from spinecast.reports.parts import Section, Table, signed, told
+from spinecast.reports.numbers import analyses
+from spinecast.reports.parts import Section, Table
+from spinecast.reports.sentences import NOT_RUN, SITES, STEPS, scheme_in_words
+from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "log_loss", "calibration_slope", "observed_expected")
 FILE = "internal_validation.json"
@@ -27,8 +29,6 @@ NO_LESS = (
     "Not tried with less known than was recorded: a recipe says how much less (`unknown_share`, "
     "`unknown_factors`), and `--proof` tries it."
 )
-SCALES: Mapping[str, Callable[[float], float]] = {"auroc": expit, "observed_expected": np.exp}
-"""Back from the scale of pooling to that of the measure; the others are pooled as they are."""
 
 
 def validation(found: Evidence) -> Iterator[Section]:
@@ -126,8 +126,8 @@ def _steady(steady: Instability) -> str:
     return (
         f"Had other such patients been learned from, a risk would differ by "
         f"{100 * steady.mean_error:.1f} points of 100 on average. For half of the patients the "
-        f"middle 90% of the refits' risks is wider than {width[0]:.0f} points, for a tenth wider "
-        f"than {width[1]:.0f}."
+        f"middle {steady.level:.0%} of the refits' risks is wider than {width[0]:.0f} points, for "
+        f"a tenth wider than {width[1]:.0f}."
     )
 
 
@@ -212,9 +212,7 @@ def _each(name: str, caption: str, judged: tuple[Elsewhere, ...], place: str) ->
 
 def _pooled(sites: OtherSites) -> Iterator[Table]:
     rows = [
-        _summed(one.label, one.pooled, SCALES.get(one.measure, float))
-        for one in sites.summaries
-        if isinstance(one.pooled, Pooled)
+        _summed(one.label, one.pooled.shown(SCALES[one.measure].back)) for one in sites.summaries
     ]
     if rows:
         yield Table(
@@ -235,8 +233,7 @@ def _pooled(sites: OtherSites) -> Iterator[Table]:
         )
 
 
-def _summed(label: str, pooled: Pooled, scale: Callable[[float], float]) -> tuple[str, ...]:
-    shown = pooled.shown(lambda value: float(scale(value)))
+def _summed(label: str, shown: Pooled) -> tuple[str, ...]:
     expected = (
         f"{told(shown.expected_low)} to {told(shown.expected_high)}"
         if np.isfinite(shown.expected_low)
@@ -246,8 +243,8 @@ def _summed(label: str, pooled: Pooled, scale: Callable[[float], float]) -> tupl
         label,
         told(shown.summary, shown.low, shown.high),
         expected,
-        told(pooled.tau, digits=2),
-        f"{pooled.i2:.0%}" if np.isfinite(pooled.i2) else "not computed",
+        told(shown.tau, digits=2),
+        f"{shown.i2:.0%}" if np.isfinite(shown.i2) else "not computed",
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from spinecast.fitting.training import OURS
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.numbers import NOT_RUN, simple_in_words
-from spinecast.reports.parts import Answer, told
+from spinecast.reports.parts import Answer
 from spinecast.reports.performance import differences
+from spinecast.reports.sentences import NOT_RUN, simple_in_words
 from spinecast.reports.validation import MEASURED
+from spinecast.reports.written import told
 
 FIRST = ("auroc", "calibration_slope", "observed_expected", "brier")
 
@@ -36,7 +37,7 @@ def verdict(found: Evidence, held: Sequence[str]) -> Iterator[Answer]:
     yield Answer("Is a simple model as good?", tuple(_simple(found)), "comparison")
     yield Answer("Are there patients enough?", (found.standing.in_words,), "sample-size")
     yield Answer("Elsewhere, and later?", tuple(_elsewhere(found)), "sites")
-    yield Answer("For whom?", (_groups(found),), "subgroups")
+    yield Answer("For whom?", (found.groups.summary,), "subgroups")
     yield Answer("Would acting on it do good?", (_decisions(found),), "decisions")
     yield Answer("What is missing?", tuple(_missing(found, held)), "tripod-ai")
 
@@ -134,20 +135,6 @@ def _elsewhere(found: Evidence) -> Iterator[str]:
     elif internal.period:
         yield from internal.period.notes
     yield "No data from elsewhere were seen: this is not external validation."
-
-
-def _groups(found: Evidence) -> str:
-    told_of = found.groups
-    judged = [one for one in told_of.groups if one.measures]
-    pairs = [part.against_rest for one in judged for part in one.measures if part.against_rest]
-    apart = sum(one.is_established for one in pairs if math.isfinite(one.low))
-    if not pairs:
-        return f"{len(judged)} of {len(told_of.groups)} groups were large enough to be judged."
-    return (
-        f"{len(judged)} of {len(told_of.groups)} groups were large enough to be judged. In "
-        f"{apart} of {len(pairs)} comparisons a group differs from the rest; chance alone would "
-        f"give about {(1 - told_of.level) * len(pairs):.0f}."
-    )
 
 
 def _decisions(found: Evidence) -> str:

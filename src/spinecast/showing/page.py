@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
+from spinecast.showing.html import templates
 from spinecast.showing.phrases import HEADINGS, SUMMARY
 from spinecast.showing.sheet import Sheet, cited
 
@@ -26,14 +27,7 @@ def fragment(sheet: Sheet) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spinecast"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates()
     environment.globals |= {"headings": HEADINGS, "columns": SUMMARY}
     environment.filters["cited"] = cited
     return environment

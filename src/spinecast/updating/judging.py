@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spinecast.fitting.estimator import log_losses
+from spinecast.fitting.boosting import log_losses
 from spinecast.measures.decisions import net_benefit
 from spinecast.measures.distances import ici
 from spinecast.measures.evaluation import Estimate, Performance, evaluate, plain

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinecast.fitting.estimator import Folds, fit_columns, log_losses, out_of_fold, recalibrate
+from spinecast.fitting.boosting import Folds, log_losses
+from spinecast.fitting.estimator import fit_columns, out_of_fold, recalibrate
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.modelling.calibration import Recalibration

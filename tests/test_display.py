@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from records import SOURCES, assessments, example, refused
 from spinecast.explaining.assessment import Assessment, Reason, UnknownFactor
 from spinecast.showing.display import as_fragment, as_html, as_text
-from spinecast.showing.phrases import BANNERS
+from spinecast.showing.phrases import banner
 from spinecast.showing.terminal import Terminal
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -211,7 +211,7 @@ def flat(text):
 @pytest.mark.parametrize("make", [example, refused])
 @pytest.mark.parametrize("trained_on", ["simulated", "literature"])
 def test_every_form_says_that_no_real_patients_stand_behind_it(form, make, trained_on):
-    assert BANNERS[trained_on] in flat(FORMS[form](make(trained_on)))
+    assert banner(trained_on) in flat(FORMS[form](make(trained_on)))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from records import SOURCES, assessments, example, refused
 from spinecast.explaining.assessment import Caution
-from spinecast.showing.phrases import BANNERS
+from spinecast.showing.phrases import banner
 from spinecast.showing.sheet import apportion, of_hundred, risk_tenths, signed
 from spinecast.showing.wording import sheet_of
 
@@ -247,8 +247,8 @@ def test_no_caution_is_said_and_so_is_nothing_to_do():
 @pytest.mark.parametrize("trained_on", ["simulated", "literature", "patients"])
 def test_every_record_of_a_model_without_patients_says_so(trained_on):
     for record in (example(trained_on), refused(trained_on)):
-        assert sheet_of(record).banner == BANNERS[trained_on]
-    assert bool(BANNERS[trained_on]) == (trained_on != "patients")
+        assert sheet_of(record).banner == banner(trained_on)
+    assert bool(banner(trained_on)) == (trained_on != "patients")
 
 
 def test_a_refusal_gives_every_reason_and_what_to_do_and_no_number():

@@ -18,7 +18,7 @@ from spinecast.errors import ModelRefused
 from spinecast.explaining.scoring import Scorer
 from spinecast.promotion import current as promoted
 from spinecast.showing.display import as_text
-from spinecast.showing.phrases import BANNERS
+from spinecast.showing.phrases import banner
 from spinecast.showing.wording import sheet_of
 from spinecast.web.alternatives import may_change
 from spinecast.web.answering import fingerprint
@@ -161,7 +161,7 @@ def test_what_speaks_against_the_estimate_names_where_the_cohort_contradicts(sco
 )  # fmt: skip
 def test_every_page_of_a_model_of_simulated_patients_says_so(asker, method, path, data):
     page = told(asker.ask(method, path, **({"data": data} if data else {})).text)
-    assert BANNERS["simulated"] in page
+    assert banner("simulated") in page
 
 
 def test_every_answer_to_a_program_says_what_the_model_was_trained_on(asker):

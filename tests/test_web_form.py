@@ -19,7 +19,8 @@ from spinecast.web.answering import NOT_KNOWN, UNKNOWN, read_form, told_of
 from spinecast.web.current import Current
 from spinecast.web.printing import HEADINGS
 from spinecast.web.questions import SHOWN, form_of, shown_first
-from spinecast.web.words import Words, languages, wanted, words
+from spinecast.language import Words, languages
+from spinecast.web.words import PACKAGE, wanted, words
 from strategies import corruptions, patients
 
 REGISTRY = load_registry()
@@ -219,7 +220,7 @@ def test_no_message_of_a_fault_repeats_the_value(scorer):
 
 
 def test_a_string_a_language_lacks_is_seen_to_be_lacking():
-    lacking = Words("xx", {"form.title": "Titel"})
+    lacking = Words("xx", {"form.title": "Titel"}, PACKAGE)
     assert lacking("form.title") == "Titel"
     assert lacking("form.submit") == f"⟦{words('en')('form.submit')}⟧"
 
@@ -231,10 +232,12 @@ def test_a_string_a_language_lacks_is_seen_to_be_lacking():
         ("en", "xx", "en"),
         ("xx", "yy;q=0.5, en-GB;q=0.9", "en"),
         ("", ";q=x,,", "en"),
+        ("de", "en", "de"),
+        ("", "fr, de-AT;q=0.8, en;q=0.5", "de"),
     ],
 )
 def test_the_language_is_one_there_is(asked, accepted, language):
-    assert wanted(asked, accepted) == language
+    assert wanted(asked, accepted, ("en", "de")) == language
 
 
 @pytest.mark.parametrize("language", languages())
@@ -253,6 +256,6 @@ def test_every_string_a_page_asks_for_is_there_and_none_is_left_over():
     asked |= {
         name
         for name in words("en").strings
-        if re.match(r"plain\.ask_\d|model\.(limit|trained_on)_", name)
+        if re.match(r"plain\.ask_\d|model\.(limit|trained_on)_|problem\.(not-json|media-type|too-many)", name)
     }
     assert asked == words("en").strings.keys()

@@ -480,6 +480,7 @@ def update(
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
 @click.option("--out", type=FILE, help="A file: .json, .csv, .parquet, .html or .txt.")
 @click.option("--full", is_flag=True, help="Show every factor, however small its contribution.")
+@click.option("--lang", default="en", help="The language of its sentences: en or de.")
 @_site_option
 @_registry_option
 def score(
@@ -489,6 +490,7 @@ def score(
     form: str,
     out: Path | None,
     full: bool,  # noqa: FBT001 - a flag of the command line
+    lang: str,
     site_file: Path | None,
     registry_folder: Path | None,
 ) -> None:
@@ -511,6 +513,8 @@ def score(
         console.note(f"Model in use: {scorer.bundle.folder} ({scorer.explainer.identity.id}).")
     else:
         scorer = Scorer.load(model_folder, registry_folder)
+    _refuse_language(lang, scorer.languages)
+    scorer = scorer.in_language(lang)
     told = batch.read_patients(scorer, patients, _site(site_file, scorer.registry))
     for line in console.unused(told):
         console.note(line)
@@ -524,6 +528,14 @@ def score(
         )
     if told.refused == len(told):
         raise click.exceptions.Exit(DataRefused.exit_code)
+
+
+def _refuse_language(lang: str, spoken: Sequence[str]) -> None:
+    """Refuse a language that a model's registry has no strings in."""
+    if lang not in spoken:
+        allowed = f"this model speaks: {', '.join(spoken)}"
+        problem = Problem("--lang", f"given {lang!r}", allowed, "Name one of these.")
+        raise UsageRefused("There is no such language", [problem])
 
 
 _SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}

@@ -17,6 +17,7 @@ from spinecast.errors import Problem, UsageRefused
 from spinecast.knowledge.endpoint import Definition, OutcomeSpec
 from spinecast.knowledge.factors import Registry
 from spinecast.knowledge.rules import Rule, parse
+from spinecast.language import words
 from spinecast.logic import YES_NO, FloatArray
 from spinecast.patients.answers import INDEX_DATE
 
@@ -140,7 +141,8 @@ def in_words(registry: Registry, definition: str) -> str:
     if definition == registry.outcome.default:
         return f"{registry.condition} {registry.horizon}"
     title = _definition(registry.outcome, definition).title
-    return f"{title[:1].lower()}{title[1:]} {registry.horizon}"
+    said = words(registry.language)
+    return f"{said.inside(title[:1])}{title[1:]} {registry.horizon}"
 
 
 def _definition(spec: OutcomeSpec, name: str) -> Definition:

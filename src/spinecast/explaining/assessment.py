@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from spinecast.language import BASE
+
 SCHEMA = "spinecast.assessment/1"
 
 TrainedOn = Literal["simulated", "patients", "literature"]
@@ -101,7 +103,8 @@ class ModelIdentity:
 class Assessment:
     """A patient's risk with its reasons, or a refusal with its reasons.
 
-    When refused, every number is None and every list but `reasons` and `cautions` is empty.
+    When refused, every number is None and every list but `reasons` and `cautions` is empty. Codes,
+    names and numbers are the same in every language; sentences and labels are in `language`.
     """
 
     status: Literal["scored", "refused"]
@@ -119,6 +122,7 @@ class Assessment:
     actions: tuple[Action, ...]
     model: ModelIdentity
     patient_id: str = ""
+    language: str = BASE
 
     @classmethod
     def refused(
@@ -127,6 +131,7 @@ class Assessment:
         model: ModelIdentity,
         cautions: tuple[Caution, ...] = (),
         patient_id: str = "",
+        language: str = BASE,
     ) -> Assessment:
         """The record of a patient who cannot be scored."""
         return cls(
@@ -145,10 +150,14 @@ class Assessment:
             actions=(),
             model=model,
             patient_id=patient_id,
+            language=language,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract as plain values, in its order; a patient id only when there is one."""
+        """The contract as plain values, in its order; a patient id only when there is one.
+
+        The language is named only where it is not English.
+        """
         told: dict[str, Any] = {"schema": SCHEMA} | asdict(self)
         told["unknown"] = [
             {
@@ -160,6 +169,8 @@ class Assessment:
         ]
         if not self.patient_id:
             del told["patient_id"]
+        if self.language == BASE:
+            del told["language"]
         return told
 
     def to_json(self) -> str:

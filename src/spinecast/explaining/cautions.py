@@ -13,6 +13,7 @@ from spinecast.distribution.population import Unusual
 from spinecast.explaining.assessment import Caution
 from spinecast.explaining.facts import CohortFacts
 from spinecast.knowledge.factors import Registry
+from spinecast.language import words
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -69,30 +70,28 @@ def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
 
 def cautions(registry: Registry, found: Doubts, row: int) -> Iterator[Caution]:
     """The cautions of one patient, in words, with the factors they are about."""
-    labels = np.array([factor.label.lower() for factor in registry.factors], dtype=object)
+    said = words(registry.language)
+    labels = np.array([said.inside(factor.label) for factor in registry.factors], dtype=object)
     names = np.array(registry.names, dtype=object)
     unknown, unseen = found.unknown[row], found.unseen[row]
     if found.many_unknown[row]:
         yield Caution(
             "many_unknown",
-            f"{unknown.sum()} of {len(names)} factors are not known: the interval is wide and the "
-            "estimate leans towards the average patient.",
+            said("caution.many_unknown", unknown=unknown.sum(), factors=len(names)),
             tuple(names[unknown]),
         )
     if unseen.any():
         yield Caution(
             "outside_cohort",
-            f"The cohort had no or hardly any patients like this in: {'; '.join(labels[unseen])}. "
-            "Do not rely on these contributions.",
+            said("caution.outside_cohort", labels="; ".join(labels[unseen])),
             tuple(names[unseen]),
         )
     if found.unusual[row]:
         z = np.abs(found.z[row])
         odd = [index for index in np.argsort(-z)[:MOST_NAMED] if z[index] > ODD]
-        said = "; ".join(labels[odd]) or "several factors together"
+        named = "; ".join(labels[odd]) or said("caution.together")
         yield Caution(
             "unusual",
-            f"This combination is unusual for the cohort, above all in: {said}. Check the entries; "
-            "if they are right, the estimate is less certain than its interval says.",
+            said("caution.unusual", labels=named),
             tuple(names[odd]),
         )

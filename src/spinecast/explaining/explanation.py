@@ -34,6 +34,7 @@ from spinecast.explaining.cautions import Doubts, cautions, doubts
 from spinecast.explaining.facts import CohortFacts
 from spinecast.knowledge.evidence import Modifiable
 from spinecast.knowledge.factors import Factor
+from spinecast.language import Words, words
 from spinecast.modelling.calibration import secant
 from spinecast.modelling.model import Model
 from spinecast.modelling.preparation import Rows
@@ -125,14 +126,16 @@ class Explainer:
             cautions=(*self.facts.cautions, *cautions(self.model.registry, scores.doubts, row)),
             actions=tuple(self._actions(scores, row)),
             model=self.identity,
+            language=self._said.language,
         )
 
+    @cached_property
+    def _said(self) -> Words:
+        """The words of the registry's language."""
+        return words(self.model.registry.language)
+
     def _method(self) -> str:
-        refits = len(self.model.refits)
-        return (
-            f"normal on the log-odds scale; spread of {refits} bootstrap refits around redrawn "
-            "priors, and of the effects of unknown factors over the values they may have"
-        )
+        return self._said("record.method", refits=len(self.model.refits))
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
         """Every factor, the largest first; ties in the registry's order."""
@@ -162,10 +165,10 @@ class Explainer:
     @cached_property
     def _phrases(self) -> tuple[tuple[str, ...], ...]:
         """What each factor leads to, in words, within the horizon first."""
-        named = self.model.registry.mechanism_named
+        named, later = self.model.registry.mechanism_named, self._said("record.later")
         return tuple(
             tuple(
-                named[name].phrase + ("" if named[name].within_horizon else " (later)")
+                named[name].phrase + ("" if named[name].within_horizon else later)
                 for name in factor.mechanisms
             )
             for factor in self.model.registry.factors
@@ -183,11 +186,13 @@ class Explainer:
         factor = self.model.registry.factors[index]
         known = not math.isnan(code)
         value = f"{factor.label}: {factor.in_plain_words(code)}."
-        effect = _effect(points, known=known, reference=known and code == factor.reference_code)
+        as_reference = known and code == factor.reference_code
+        effect = self._said(f"record.{_effect(points, known=known, reference=as_reference)}")
         parts = [value, effect, factor.reason]
         if self._phrases[index] and points >= NEGLIGIBLE:
-            parts.append(f"Possible pathway: {'; '.join(self._phrases[index][:2])}.")
-        parts.append(self.facts.agreement[index].sentence)
+            phrases = "; ".join(self._phrases[index][:2])
+            parts.append(self._said("record.pathway", phrases=phrases))
+        parts.append(self.facts.agreement[index].sentence(self._said))
         return " ".join(part for part in parts if part)
 
     # --- what is unknown ---------------------------------------------------------------------
@@ -211,10 +216,12 @@ class Explainer:
         for at in _largest_first(highs - lows).tolist():
             factor, best = self.model.registry.factors[factors[at]], likeliest[at]
             if factor.is_numeric:
-                assumed = f"{factor.with_unit(averages[at], digits=3)} on average"
+                average = factor.with_unit(averages[at], digits=3)
+                assumed = self._said("record.on_average", value=average)
             else:
-                words = factor.in_plain_words(float(self._values[factors[at], best]))
-                assumed = f"{words} ({chances[at, best]:.0%} likely)"
+                value = factor.in_plain_words(float(self._values[factors[at], best]))
+                share = self._said.percent(f"{100 * chances[at, best]:.0f}")
+                assumed = self._said("record.likely", value=value, share=share)
             yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
 
     def _chances(self, scores: Scores, row: int, factors: npt.NDArray[np.intp]) -> FloatArray:
@@ -280,15 +287,13 @@ def _largest_first(sizes: FloatArray) -> npt.NDArray[np.intp]:
 
 
 def _effect(points: float, *, known: bool, reference: bool) -> str:
-    """The direction in words; the number stands beside the sentence, rounded to add up."""
+    """Which sentence says the direction; the number stands beside it, rounded to add up."""
     if reference:
-        return "As in the reference patient."
+        return "reference"
     if abs(points) < NEGLIGIBLE:
-        return "Hardly moves the estimate."
-    raises = "raises" if points > 0 else "lowers"
-    if not known:
-        return f"What is expected of it {raises} the estimate."
-    return f"{raises.capitalize()} the estimate against the reference patient."
+        return "hardly"
+    moves = "raises" if points > 0 else "lowers"
+    return moves if known else f"expected_{moves}"
 
 
 def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ when a value is outside it, and whether the cohort agrees with the literature. N
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from spinecast.explaining.assessment import Agreement, Caution, TrainedOn
 from spinecast.knowledge.factors import Factor, Registry
+from spinecast.language import BASE, Words, words
 from spinecast.modelling import posterior
 from spinecast.modelling.features import Z95, Encoding
 from spinecast.modelling.posterior import Belief, with_intercept
@@ -53,15 +54,9 @@ class Verdict:
             return "disagrees"
         return "not established"
 
-    @property
-    def sentence(self) -> str:
-        """The verdict in the surgeon's words."""
-        return {
-            "agrees": "The model's cohort agrees with the literature.",
-            "disagrees": "The model's cohort contradicts the literature here; the estimate keeps "
-            "the published direction or none.",
-            "not established": "",
-        }[self.verdict]
+    def sentence(self, said: Words) -> str:
+        """The verdict in the surgeon's words; empty where it is not established."""
+        return "" if self.verdict == "not established" else said(f"record.{self.verdict}")
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,16 @@ class CohortFacts:
         for index, seen in enumerate(self.counts):
             rare[index, : len(seen)] = np.array(seen) < FEW
         return rare
+
+    def in_language(self, said: Words) -> CohortFacts:
+        """The same facts, with the cautions in another language where it has them."""
+        cautions = tuple(
+            replace(caution, message=said(f"caution.{caution.code}", events=self.events))
+            if f"caution.{caution.code}" in words(BASE).strings
+            else caution
+            for caution in self.cautions
+        )
+        return replace(self, cautions=cautions)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for the model folder."""
@@ -186,29 +191,11 @@ def _counts(factor: Factor, known: FloatArray) -> tuple[int, ...]:
 
 def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:
     """What has to be said of every answer of a model, whoever the patient is."""
-    match trained_on:
-        case "simulated":
-            yield Caution(
-                "simulated",
-                "This model was trained on simulated patients. It shows what the program does; it "
-                "has seen no real patient and must not be used for one.",
-            )
-        case "literature":
-            yield Caution(
-                "literature",
-                "This model is the published evidence alone: no patient has been used to fit it.",
-            )
-        case "patients":
-            yield Caution(
-                "not_validated",
-                "This model has been judged only on the hospital's own patients whom it was fitted "
-                "to, by cross-validation: not on later patients, nor in another hospital.",
-            )
+    said = words(BASE)
+    code = "not_validated" if trained_on == "patients" else trained_on
+    yield Caution(code, said(f"caution.{code}"))
     if trained_on != "literature" and events < SETTLED:
-        yield Caution(
-            "few_events",
-            f"Only {events} patients with the outcome stand behind this model: exploratory.",
-        )
+        yield Caution("few_events", said("caution.few_events", events=events))
 
 
 def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[Verdict, ...]:

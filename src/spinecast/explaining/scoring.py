@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.cohorts.outcome import in_words
 from spinecast.explaining.assessment import Assessment, Reason
 from spinecast.explaining.bundle import Bundle, read_bundle
 from spinecast.explaining.explanation import Explainer
 from spinecast.knowledge.factors import Registry
+from spinecast.knowledge.translation import in_language, languages
+from spinecast.language import words
 from spinecast.patients.answers import Fault
 from spinecast.patients.patient import PATIENT_ID, Reader, reader_for
 
@@ -49,6 +52,27 @@ class Scorer:
     def registry(self) -> Registry:
         """The registry the model was trained with."""
         return self.explainer.model.registry
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages it can answer in, English first."""
+        return languages(self.registry)
+
+    def in_language(self, language: str) -> Scorer:
+        """The same model, with every sentence in a language; English where it has no other."""
+        if language == self.registry.language or language not in self.languages:
+            return self
+        registry = in_language(self.registry, language)
+        explainer = self.explainer
+        spoken = replace(
+            explainer,
+            model=replace(explainer.model, registry=registry),
+            facts=explainer.facts.in_language(words(language)),
+            identity=replace(
+                explainer.identity, outcome=in_words(registry, self.bundle.training["outcome"])
+            ),
+        )
+        return Scorer(replace(self.bundle, explainer=spoken))
 
     @cached_property
     def _reader(self) -> Reader:
@@ -83,6 +107,7 @@ class Scorer:
             self.explainer.identity,
             self.explainer.facts.cautions,
             patient_id,
+            self.registry.language,
         )
 
     def _reasons(self, faults: tuple[Fault, ...]) -> Iterator[Reason]:

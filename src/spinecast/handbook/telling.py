@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from spinecast.knowledge.evidence import Effect
 from spinecast.knowledge.factors import Factor, Prior, Registry
+from spinecast.language import BASE, Words, words
 
 NARROWEST = 40
 ABBREVIATIONS = "OR odds ratio, RR risk ratio, HR hazard ratio, SMD standardised mean difference"
@@ -22,20 +23,20 @@ RATIOS = frozenset({"OR", "RR", "HR"})
 NONE_PUBLISHED = "none published"
 
 _SIGNS: Mapping[type[ast.AST], str] = {
-    ast.Add: "plus",
-    ast.Sub: "minus",
-    ast.Mult: "times",
-    ast.Div: "divided by",
-    ast.Lt: "is below",
-    ast.LtE: "is at most",
-    ast.Gt: "is above",
-    ast.GtE: "is at least",
-    ast.Eq: "is",
-    ast.NotEq: "is not",
-    ast.In: "is one of",
-    ast.NotIn: "is none of",
-    ast.And: "and",
-    ast.Or: "or",
+    ast.Add: "rule.plus",
+    ast.Sub: "rule.minus",
+    ast.Mult: "rule.times",
+    ast.Div: "rule.divided",
+    ast.Lt: "rule.below",
+    ast.LtE: "rule.at_most",
+    ast.Gt: "rule.above",
+    ast.GtE: "rule.at_least",
+    ast.Eq: "rule.is",
+    ast.NotEq: "rule.is_not",
+    ast.In: "rule.one_of",
+    ast.NotIn: "rule.none_of",
+    ast.And: "rule.and",
+    ast.Or: "rule.or",
 }
 
 
@@ -208,40 +209,47 @@ def _between(interval: tuple[float, float]) -> str:
     return f"{interval[0]:g} to {interval[1]:g}"
 
 
-def rule_in_words(rule: str, labels: Mapping[str, str]) -> str:
+def rule_in_words(rule: str, labels: Mapping[str, str], language: str = BASE) -> str:
     """A rule of the registry as a person would read it out.
 
     Args:
         rule: the rule as the registry states it.
         labels: what each name in it is called; a name without a label is read as words.
+        language: the language of its signs.
     """
-    return _read_out(ast.parse(" ".join(rule.split()), mode="eval").body, labels)
+    return _read_out(ast.parse(" ".join(rule.split()), mode="eval").body, labels, words(language))
 
 
-def _read_out(node: ast.expr, labels: Mapping[str, str], *, inside: bool = False) -> str:
+def _read_out(
+    node: ast.expr, labels: Mapping[str, str], said: Words, *, inside: bool = False
+) -> str:
     """One step of a rule; a step inside another of its kind stands in brackets."""
     match node:
         case ast.BoolOp(op=op, values=values):
-            words = f" {_SIGNS[type(op)]} ".join(_read_out(v, labels, inside=True) for v in values)
-            return f"({words})" if inside else words
+            sentence = f" {said(_SIGNS[type(op)])} ".join(
+                _read_out(v, labels, said, inside=True) for v in values
+            )
+            return f"({sentence})" if inside else sentence
         case ast.Compare(left=left, ops=ops, comparators=rights):
             pairs = zip(ops, rights, strict=True)
-            rest = (f"{_SIGNS[type(op)]} {_read_out(right, labels)}" for op, right in pairs)
-            return " ".join([_read_out(left, labels, inside=True), *rest])
+            rest = (
+                f"{said(_SIGNS[type(op)])} {_read_out(right, labels, said)}" for op, right in pairs
+            )
+            return " ".join([_read_out(left, labels, said, inside=True), *rest])
         case ast.BinOp(left=left, op=op, right=right):
-            sides = (_read_out(side, labels, inside=True) for side in (left, right))
-            words = f" {_SIGNS[type(op)]} ".join(sides)
-            return f"({words})" if inside else words
+            sides = (_read_out(side, labels, said, inside=True) for side in (left, right))
+            sentence = f" {said(_SIGNS[type(op)])} ".join(sides)
+            return f"({sentence})" if inside else sentence
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return f"not ({_read_out(operand, labels)})"
+            return said("rule.not", rule=_read_out(operand, labels, said))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return f"-{_read_out(operand, labels, inside=True)}"
+            return f"-{_read_out(operand, labels, said, inside=True)}"
         case ast.Tuple(elts=items) | ast.List(elts=items):
-            return ", ".join(_read_out(item, labels) for item in items)
+            return ", ".join(_read_out(item, labels, said) for item in items)
         case ast.Constant(value=float() as number):
             return f"{number:g}"
         case ast.Constant(value=value):
-            return as_words(str(value))
+            return labels.get(str(value), as_words(str(value)))
         case ast.Name(id=name):
             return labels.get(name, as_words(name))
     return ast.unparse(node)

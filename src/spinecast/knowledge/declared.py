@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -30,7 +30,12 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Declared(BaseModel):
-    """A frozen table of a TOML file; an unknown key, `nan` and `inf` are refused."""
+    """A frozen table of a TOML file; an unknown key, `nan` and `inf` are refused.
+
+    `TEXTS` names the keys a patient's record or a page shows to people: they can be translated.
+    """
+
+    TEXTS: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         frozen=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class OutcomeColumn(Declared):
 
 class Definition(Declared):
     """A named, executable definition of failure: a rule over follow-up columns and factors."""
+
+    TEXTS: ClassVar[tuple[str, ...]] = ("title",)
 
     title: str
     failure: str

@@ -6,7 +6,7 @@ assumption. A recalled number is never shown as fact.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -74,6 +74,8 @@ class Modifiable(Declared):
     `plain` says to the patient what may be talked about.
     """
 
+    TEXTS: ClassVar[tuple[str, ...]] = ("action", "plain", "evidence")
+
     extent: Literal["yes", "partly", "no"]
     action: str = ""
     plain: str = ""
@@ -102,6 +104,8 @@ class Driver(Declared):
 
 class Mechanism(Declared):
     """Something that happens during or after surgery and leaves the patient in pain."""
+
+    TEXTS: ClassVar[tuple[str, ...]] = ("label", "phrase")
 
     name: str
     label: str

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ from spinecast.knowledge.evidence import (
     Statement,
 )
 from spinecast.knowledge.simulation import Simulation
+from spinecast.language import BASE, words
+from spinecast.logic import YES_NO
 
 UNKNOWN = math.nan
 
@@ -80,8 +82,14 @@ class Factor(Declared):
 
     `mechanisms` is never declared here: a factor leads to the mechanisms that name it as a driver.
     `example` is a worked answer for whoever fills in a form; `asked_when` a rule over the other
-    factors: where it surely does not hold, a form need not ask. It forbids no answer.
+    factors: where it surely does not hold, a form need not ask. It forbids no answer. `unit_one` is
+    the unit of exactly one, where it is not the unit without its s. `language` is the one its
+    strings are in.
     """
+
+    TEXTS: ClassVar[tuple[str, ...]] = (
+        "label", "question", "definition", "example", "reason", "level_labels", "unit", "unit_one",
+    )  # fmt: skip
 
     name: str
     domain: str
@@ -92,6 +100,7 @@ class Factor(Declared):
     level_labels: dict[str, str] = Field(default={})
     range: Interval | None = None
     unit: str = ""
+    unit_one: str = ""
     precision: Positive = 1.0
     reference: str | float
     direction: Direction
@@ -110,6 +119,7 @@ class Factor(Declared):
     mechanisms: Names = ()
     codes: dict[str, str] = Field(default={})
     documents: tuple[Statement, ...] = Field(default=(), strict=False)
+    language: str = BASE
 
     @cached_property
     def is_numeric(self) -> bool:
@@ -150,25 +160,35 @@ class Factor(Declared):
         """The value with its unit, as a surgeon would say it; "not known" for unknown."""
         value = self.value_of(code)
         if value is None:
-            return "not known"
+            return words(self.language)("answer.not_known")
         if isinstance(value, str):
-            return self.level_labels.get(value, value.replace("_", " "))
+            return self.level_labels.get(value) or self._unlabelled(value)
         return self.with_unit(value)
+
+    def _unlabelled(self, level: str) -> str:
+        """A level nobody gave a label: yes and no in this language, else its name as words."""
+        if self.kind == "binary" and level in YES_NO:
+            return words(self.language)(f"answer.{level}")
+        return level.replace("_", " ")
 
     def with_unit(self, number: float, digits: int = 6) -> str:
         """A number of this factor's unit: "54 years", "30%", "1 operation"."""
         text = f"{number:.{digits}g}"
+        said = words(self.language)
         if self.unit == "%":
-            return f"{text}%"
-        return f"{text} {self.unit.removesuffix('s') if text == '1' else self.unit}".rstrip()
+            return said.percent(text)
+        one = self.unit_one or self.unit.removesuffix("s")
+        return f"{said.number(text)} {one if text == '1' else self.unit}".rstrip()
 
     @property
     def allowed(self) -> str:
         """What may be answered, in words."""
+        said = words(self.language)
         if not self.is_numeric:
-            return "allowed: " + ", ".join(self.levels)
-        kind = "a whole number" if self.kind == "count" else "a number"
-        return f"{kind} from {self.bounds[0]:g} to {self.with_unit(self.bounds[1])}"
+            return said("allowed.levels", levels=", ".join(self.levels))
+        kind = "allowed.whole" if self.kind == "count" else "allowed.number"
+        low, high = said.number(f"{self.bounds[0]:g}"), self.with_unit(self.bounds[1])
+        return said(kind, low=low, high=high)
 
 
 class Correlation(Declared):
@@ -184,6 +204,8 @@ class Correlation(Declared):
 class Exclusion(Declared):
     """A yes/no question whose "yes" puts a patient out of scope."""
 
+    TEXTS: ClassVar[tuple[str, ...]] = ("question", "reason")
+
     name: str
     question: str
     reason: str
@@ -191,6 +213,8 @@ class Exclusion(Declared):
 
 class Impossible(Declared):
     """A combination of answers that cannot be true, as a rule over the factors."""
+
+    TEXTS: ClassVar[tuple[str, ...]] = ("says", "remedy")
 
     name: str
     rule: str
@@ -217,8 +241,13 @@ class Registry(Declared):
     `subgroups` names the factors by which performance is reported group by group;
     `condition_plain` and `operation_plain` say to a patient what some people had, and after what.
     `laid` tells of a registry that was laid over another, and `files` holds its text then: it has
-    no folder that could be copied whole.
+    no folder that could be copied whole. `language` is the one its strings are in.
     """
+
+    TEXTS: ClassVar[tuple[str, ...]] = (
+        "title", "condition", "condition_short", "condition_plain", "horizon", "operation",
+        "operation_plain", "domains",
+    )  # fmt: skip
 
     name: str
     version: str
@@ -244,6 +273,7 @@ class Registry(Declared):
     correlations: tuple[Correlation, ...] = Field(default=(), strict=False)
     simulation: Simulation = Simulation()
     laid: Laid | None = None
+    language: str = BASE
     folder: Path
     files: dict[str, str] = Field(default={}, repr=False)
     sha256: str

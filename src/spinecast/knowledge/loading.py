@@ -29,6 +29,8 @@ from spinecast.knowledge.toml_text import toml_text
 
 PACKAGED = Path(__file__).parents[1] / "registry"
 OURS = "spinecast"
+# Strings in other languages: no facts, so no part of what a registry is known by.
+TRANSLATIONS = "translations"
 
 Table: TypeAlias = Mapping[str, Any]
 Tables: TypeAlias = Mapping[str, Table]
@@ -151,7 +153,8 @@ def write_registry(registry: Registry, target: Path) -> None:
 
 def registry_files(folder: Path) -> list[Path]:
     """The files that make up a registry, in a fixed order."""
-    return sorted(folder.rglob("*.toml"), key=lambda path: path.relative_to(folder).as_posix())
+    files = (path for path in folder.rglob("*.toml") if path.parent != folder / TRANSLATIONS)
+    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _is_registry(folder: Path) -> None:

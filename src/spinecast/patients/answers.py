@@ -20,6 +20,7 @@ import numpy as np
 from spinecast.errors import Problem
 from spinecast.knowledge.endpoint import OutcomeColumn
 from spinecast.knowledge.factors import Factor, Registry
+from spinecast.language import BASE, Words, words
 from spinecast.logic import YES_NO
 
 INDEX_DATE = "index_date"
@@ -64,6 +65,12 @@ class Field(ABC):
     low: float = math.inf
     high: float = -math.inf
     whole: bool = False
+    language: str = BASE
+
+    @property
+    def said(self) -> Words:
+        """The words of its language."""
+        return words(self.language)
 
     def code(self, text: str) -> float | Fault:
         """The code of a cell: NaN when unknown, a fault when it is not an answer."""
@@ -107,8 +114,9 @@ class LevelField(Field):
         if code is not None:
             return code
         close = difflib.get_close_matches(text[:LONGEST_SHOWN].casefold(), self.table)
-        meant = f"Did you mean {' or '.join(close)}?"
-        return self.fault("unknown_level", text, meant if close else "Write one of these words.")
+        said = self.said
+        meant = said("remedy.meant", words=said("remedy.or").join(close))
+        return self.fault("unknown_level", text, meant if close else said("remedy.word"))
 
     def of_column(self, values: Sequence[object]) -> list[float | Fault]:
         """The codes of the distinct values of one column.
@@ -140,24 +148,27 @@ class NumberField(Field):
 
     def _code(self, text: str) -> float | Fault:
         if _NO_NUMBER.fullmatch(text):
-            return self.fault("not_finite", text, "Leave it empty when it is not known.")
+            return self.fault("not_finite", text, self.said("remedy.empty"))
         if not _NUMBER.fullmatch(text):
-            return self.fault("not_a_number", text, _number_remedy(text))
+            return self.fault("not_a_number", text, self._number_remedy(text))
         # Adding zero makes -0 the same as 0.
         number = float(text) + 0.0
         if not self.low <= number <= self.high:
             return self.fault("out_of_range", text, self._scale_remedy(number))
         if self.whole and not number.is_integer():
-            return self.fault("not_whole", text, "Write a whole number.")
+            return self.fault("not_whole", text, self.said("remedy.whole"))
         return number
 
     def _scale_remedy(self, number: float) -> str:
         # Hints only: a value is never rescaled, the next one may be a true error.
         if (self.low, self.high) == (0.0, 10.0) and self.high < number <= self.high * 10:
-            return "If this is a 0-100 VAS, divide it by 10."
+            return self.said("remedy.vas")
         if number > self.high and any(self.low <= number / by <= self.high for by in (10, 100)):
-            return "Is the decimal point in the right place?"
-        return "Check the value and its unit."
+            return self.said("remedy.point_place")
+        return self.said("remedy.check")
+
+    def _number_remedy(self, text: str) -> str:
+        return self.said("remedy.point" if _DECIMAL_COMMA.fullmatch(text) else "remedy.alone")
 
 
 class DateField(Field):
@@ -182,7 +193,7 @@ def fields(registry: Registry) -> Iterator[Field]:
     """Every field a cohort or a patient may have, in the order of a template."""
     yield DateField(INDEX_DATE, "a date written yyyy-mm-dd")
     for exclusion in registry.exclusions:
-        yield _yes_no(exclusion.name)
+        yield _yes_no(exclusion.name, registry.language)
     yield from map(_factor_field, registry.factors)
     yield from map(_outcome_field, registry.outcome.columns)
 
@@ -217,28 +228,25 @@ def day(code: float) -> str:
     return dt.date.fromordinal(int(code) + _EPOCH).isoformat()
 
 
-def _number_remedy(text: str) -> str:
-    if _DECIMAL_COMMA.fullmatch(text):
-        return "Write a decimal point, not a comma."
-    return "Write the number alone, and leave it empty when it is not known."
-
-
 def _factor_field(factor: Factor) -> Field:
     if factor.is_numeric:
         low, high = factor.bounds
         whole = factor.kind == "count"
-        return NumberField(factor.name, factor.allowed, low=low, high=high, whole=whole)
+        return NumberField(
+            factor.name, factor.allowed, low=low, high=high, whole=whole, language=factor.language
+        )
     if factor.kind == "binary":
-        return _yes_no(factor.name)
+        return _yes_no(factor.name, factor.language)
     # As declared first (it is how a code is written), then as anybody may type it.
     folded = {level.casefold(): code for level, code in factor.level_codes.items()}
     codes = {**factor.level_codes, **folded}
-    return LevelField(factor.name, factor.allowed, codes)
+    return LevelField(factor.name, factor.allowed, codes, language=factor.language)
 
 
-def _yes_no(name: str) -> Field:
+def _yes_no(name: str, language: str = BASE) -> Field:
     codes = {**YES_NO, "false": 0.0, "true": 1.0, "0": 0.0, "1": 1.0}
-    return LevelField(name, "allowed: " + ", ".join(YES_NO), codes)
+    allowed = words(language)("allowed.levels", levels=", ".join(YES_NO))
+    return LevelField(name, allowed, codes, language=language)
 
 
 def _outcome_field(column: OutcomeColumn) -> Field:

@@ -18,6 +18,7 @@ import numpy as np
 from spinecast.errors import Problem, UsageRefused
 from spinecast.knowledge.factors import Exclusion, Impossible, Registry
 from spinecast.knowledge.rules import Rule, parse
+from spinecast.language import BASE, words
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import (
     INDEX_DATE,
@@ -75,10 +76,10 @@ def _answer(registry: Registry, name: str, code: float) -> str:
     return f"{name} = {factor.value_of(code) if factor else ('no', 'yes')[int(code)]}"
 
 
-def excluded_fault(exclusion: Exclusion) -> Fault:
+def excluded_fault(exclusion: Exclusion, language: str = BASE) -> Fault:
     """A patient the registry says nothing about."""
-    reason = exclusion.reason.rstrip(".")
-    return Fault(exclusion.name, "excluded", "yes", f"out of scope: {reason}")
+    told = words(language)("allowed.out_of_scope", reason=exclusion.reason.rstrip("."))
+    return Fault(exclusion.name, "excluded", "yes", told)
 
 
 def date_order_fault(column: str, index_date: float, date: float) -> Fault:
@@ -133,7 +134,7 @@ class Reader:
         """What contradicts itself or is out of scope among the answers that could be read."""
         for exclusion in self.registry.exclusions:
             if known.get(exclusion.name) == 1:
-                yield excluded_fault(exclusion)
+                yield excluded_fault(exclusion, self.registry.language)
         for forbidden in self.forbidden:
             if forbidden.rule.value(known) == 1:
                 codes = {name: known.get(name, math.nan) for name in forbidden.rule.names}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spinecast.explaining.assessment import Assessment
+from spinecast.language import BASE, words
 from spinecast.showing.glyphs import ASCII, UNICODE
 from spinecast.showing.page import fragment, page
 from spinecast.showing.paper import Paper
@@ -41,8 +42,13 @@ def as_text(
     Returns:
         Text that ends with a line break.
     """
-    paper = Paper(max(width, NARROWEST), colour=colour, glyphs=ASCII if ascii_only else UNICODE)
     sheets = _sheets(assessment, source_names, full=full)
+    paper = Paper(
+        max(width, NARROWEST),
+        colour=colour,
+        glyphs=ASCII if ascii_only else UNICODE,
+        language=sheets[0].language if sheets else BASE,
+    )
     lines: list[str] = []
     if not isinstance(assessment, Assessment):
         lines += [*paper.summary(sheets), ""]
@@ -87,6 +93,10 @@ def _sheets(
     if isinstance(assessment, Assessment):
         return [sheet_of(assessment, source_names=source_names, full=full)]
     return [
-        sheet_of(one, source_names=source_names, name=f"Patient {number}", full=full)
+        sheet_of(one, source_names=source_names, name=_numbered(one, number), full=full)
         for number, one in enumerate(assessment, 1)
     ]
+
+
+def _numbered(assessment: Assessment, number: int) -> str:
+    return words(assessment.language)("sheet.patient", number=number)

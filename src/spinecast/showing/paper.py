@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from spinecast.language import BASE, Words, words
 from spinecast.showing.glyphs import Glyphs
-from spinecast.showing.phrases import HEADINGS, SUMMARY
 from spinecast.showing.sheet import Measure, Sheet, cited
 
 # Below this a label is torn apart: it gets a line of its own, and its bar the next.
@@ -21,6 +21,12 @@ class Paper:
     width: int
     colour: bool
     glyphs: Glyphs
+    language: str = BASE
+
+    @property
+    def said(self) -> Words:
+        """The words of its language."""
+        return words(self.language)
 
     # --- several patients ---
 
@@ -28,8 +34,12 @@ class Paper:
         """One line per patient; the banner first, if any of them needs it."""
         for banner in dict.fromkeys(sheet.banner for sheet in sheets if sheet.banner):
             yield from self._banner(banner)
-        yield from self._heading(HEADINGS["summary"])
-        rows = [SUMMARY, *(sheet.row for sheet in sheets)]
+        yield from self._heading(self.said("heading.summary"))
+        columns = ("patient", "risk_of_100", "interval", "largest")
+        rows = [
+            tuple(self.said(f"heading.{name}") for name in columns),
+            *(sheet.row for sheet in sheets),
+        ]
         said = [tuple(self.glyphs.say(cell) for cell in row) for row in rows]
         reach = [min(max(len(row[i]) for row in said), self.width // 4) for i in range(3)]
         for row in said:
@@ -73,7 +83,7 @@ class Paper:
         yield ""
         yield from self._paragraph(sheet.past)
         yield from self._list("rely", sheet.rely)
-        yield from self._heading(HEADINGS["bars"])
+        yield from self._heading(self.said("heading.bars"))
         yield from self._bars(sheet)
         yield ""
         yield from self._paragraph(sheet.lowering)
@@ -81,20 +91,24 @@ class Paper:
         yield from self._reasons(sheet)
         yield from self._unknown(sheet)
         yield from self._list(
-            "actions", (f"{do.label}: {do.sentence}{cited(do.sources)}" for do in sheet.actions)
+            "actions",
+            (
+                f"{do.label}: {do.sentence}{cited(do.sources, self.language)}"
+                for do in sheet.actions
+            ),
         )
         yield from self._paragraph(sheet.actions_note)
         if sheet.sources:
-            yield from self._heading(HEADINGS["sources"])
+            yield from self._heading(self.said("heading.sources"))
             for number, source in enumerate(sheet.sources, 1):
                 yield from self._hanging(f"[{number}] ", source)
 
     def _reasons(self, sheet: Sheet) -> Iterator[str]:
         if sheet.whys:
-            yield from self._heading(HEADINGS["whys"])
+            yield from self._heading(self.said("heading.whys"))
         for why in sheet.whys:
             yield from self._bullet(f"{why.words} ({why.shown})")
-            for line in (why.sentence, f"{why.origin}{cited(why.sources)}"):
+            for line in (why.sentence, f"{why.origin}{cited(why.sources, self.language)}"):
                 yield from self._paragraph(line, indent="  ")
 
     def _unknown(self, sheet: Sheet) -> Iterator[str]:
@@ -102,7 +116,7 @@ class Paper:
             return
         yield from self._list("asks", (f"{ask.label}: {ask.words}" for ask in sheet.asks))
         if sheet.also_unknown:
-            yield from self._bullet(f"Also not known, moving it less: {sheet.also_unknown}.")
+            yield from self._bullet(self.said("sheet.also_unknown", labels=sheet.also_unknown))
 
     # --- bars ---
 
@@ -119,13 +133,13 @@ class Paper:
         """Risks beside each other on a scale of 0 to 100."""
         numbers = [f"{m.risk} ({m.interval})" if m.interval else m.risk for m in measures]
         label, number, room = self._columns([m.label for m in measures], numbers)
-        for measure, words in zip(measures, numbers, strict=True):
+        for measure, told in zip(measures, numbers, strict=True):
             cells = list(self._cells(0, measure.tenths, 0, 1000, room, self.glyphs.total))
             cells += self.glyphs.empty * (room - len(cells))
             if measure.low is not None and measure.high is not None:
                 cells[min(measure.low * room // 1000, room - 1)] = self.glyphs.low
                 cells[min(measure.high * room // 1000, room - 1)] = self.glyphs.high
-            yield from self._bar_line(measure.label, words, "".join(cells), label, number)
+            yield from self._bar_line(measure.label, told, "".join(cells), label, number)
 
     def _bars(self, sheet: Sheet) -> Iterator[str]:
         """The waterfall: each bar starts where the one above it ended."""
@@ -176,7 +190,7 @@ class Paper:
             yield f"{mark if index == 0 else indent}{line}"
 
     def _list(self, heading: str, lines: Iterable[str]) -> Iterator[str]:
-        yield from self._heading(HEADINGS[heading])
+        yield from self._heading(self.said(f"heading.{heading}"))
         for line in lines:
             yield from self._bullet(line)
 

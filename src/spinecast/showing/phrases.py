@@ -1,64 +1,16 @@
-"""Words that are the same for every patient: headings, banners, warnings, and how a value is said.
+"""What is said alike of every patient: banners, titles, the model, and how a value is said.
 
-Nothing here knows a risk. Sentences about one patient are made in `waterfall` and `wording`.
+The words stand in `spinecast/text`, by language. Nothing here knows a risk.
+Sentences about one patient are made in `waterfall` and `wording`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from spinecast.explaining.assessment import Contribution, Interval, ModelIdentity, TrainedOn
+from spinecast.language import BASE, Words, words
 from spinecast.showing.sheet import of_hundred
-
-# Text and page share these.
-HEADINGS: Mapping[str, str] = {
-    "refused": "Why there is no answer",
-    "rely": "Can I rely on this?",
-    "bars": "From the reference patient to this one, in points (patients of 100)",
-    "whys": "The main reasons",
-    "asks": "Not known, most worth asking first",
-    "actions": "What can be done beforehand",
-    "sources": "Sources",
-    "summary": "Patients",
-}
-SUMMARY = ("Patient", "Risk of 100", "Interval", "Largest reason")
-
-NOT_KNOWN = "not known"
-NO_ANSWER = "No risk was calculated for this patient."
-ASSOCIATION = (
-    "The reference patient has the registry's reference answer to every question. Each line is an "
-    "association found among past patients, not a cause: a change in one of them does not change "
-    "the risk by so much."
-)
-PAST = (
-    "This is what happened to patients like this one, not what will happen to this one. It does "
-    "not say what to do."
-)
-NO_CAUTION = "The checks raised no caution about this patient."
-NO_PROMISE = (
-    "No reduction of the risk is promised: the model's associations cannot say what such a step "
-    "would change in this patient."
-)
-NOTHING_TO_DO = (
-    "Among this patient's known answers the registry lists nothing to act on beforehand."
-)
-CORRECT = (
-    "Correct the entries and score again. If they are right, this model was not made for this "
-    "patient: judge without it."
-)
-BANNERS: Mapping[TrainedOn, str] = {
-    "simulated": "SIMULATED PATIENTS. This model has learned from made-up patients, not from real "
-    "ones. Not for the care of any patient.",
-    "literature": "PUBLISHED STUDIES ONLY. This model was not fitted to any patients. Check it on "
-    "patients of your own before relying on it.",
-    "patients": "",
-}
-PEERS: Mapping[TrainedOn, str] = {
-    "simulated": "the simulated cohort",
-    "literature": "the population assumed from studies",
-    "patients": "the cohort",
-}
 
 # What would act on a screen instead of standing on it: control characters, lone surrogates, and
 # marks that turn the direction of writing.
@@ -75,60 +27,64 @@ def as_words(name: str) -> str:
     return plain(name.replace("_", " "))
 
 
-def spoken(contribution: Contribution) -> tuple[str, str]:
+def banner(trained_on: TrainedOn, language: str = BASE) -> str:
+    """What must stand on everything such a model says; empty for one of real patients."""
+    return words(language)(f"banner.{trained_on}")
+
+
+def spoken(contribution: Contribution, said: Words) -> tuple[str, str]:
     """The value with its unit, and the sentence without it.
 
     A sentence opens with the label and the value in a surgeon's words, which the record's bare
     value lacks ("26" is "26 points"). The sentence is cut there, so nothing of it is lost.
     """
-    bare, sentence = _bare(contribution), plain(contribution.sentence)
+    bare, sentence = _bare(contribution, said), plain(contribution.sentence)
     head, found, rest = sentence.partition(". ")
     label = f"{plain(contribution.label)}: "
     if not found or not head.startswith(label):
         return bare, sentence
-    words = head.removeprefix(label)
+    value = head.removeprefix(label)
     if contribution.value is None:
-        return bare, rest if words == NOT_KNOWN else sentence
+        return bare, rest if value == bare else sentence
     is_number = not isinstance(contribution.value, str)
-    if not words or (is_number and re.match(re.escape(bare) + r"(?![\d.])", words) is None):
+    if not value or (is_number and re.match(re.escape(bare) + r"(?![\d.,])", value) is None):
         return bare, sentence
-    return words, rest
+    return value, rest
 
 
-def _bare(contribution: Contribution) -> str:
+def _bare(contribution: Contribution, said: Words) -> str:
     """A value as it was given; an unknown one is never anything else."""
     if contribution.value is None:
-        return NOT_KNOWN
+        return said("answer.not_known")
     if isinstance(contribution.value, str):
         return as_words(contribution.value)
-    return f"{contribution.value:.10g}"
+    return said.number(f"{contribution.value:.10g}")
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """How many there are, in the right number."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def between(interval: Interval) -> str:
+def between(interval: Interval, said: Words) -> str:
     """The ends of an interval as patients of 100."""
-    return f"{of_hundred(interval.low)} to {of_hundred(interval.high)}"
+    ends = (of_hundred(interval.low, said.language), of_hundred(interval.high, said.language))
+    return said("sheet.to", low=ends[0], high=ends[1])
 
 
-def title(patient: str) -> str:
+def title(patient: str, said: Words) -> str:
     """What a sheet is called."""
-    return f"Estimated risk: {patient}" if patient else "Estimated risk"
+    return said("sheet.title_of", patient=patient) if patient else said("sheet.title")
 
 
-def told_of(model: ModelIdentity) -> str:
+def told_of(model: ModelIdentity, said: Words) -> str:
     """Which model answered, what for, and what it rests on."""
-    rests_on = {
-        "patients": f"{counted(model.patients, 'patient', 'patients')}, {model.events:,} of them "
-        "with the outcome",
-        "simulated": f"{counted(model.patients, 'simulated patient', 'simulated patients')}, "
-        f"{model.events:,} of them with the outcome",
-        "literature": "published studies, no patients",
-    }[model.trained_on]
+    if model.trained_on == "literature":
+        rests_on = said("sheet.from_literature")
+    else:
+        who = "simulated" if model.trained_on == "simulated" else "patients"
+        many = who if who == "simulated" else "patient" if model.patients == 1 else "patients"
+        number = "one" if model.patients == 1 else "many"
+        patients = said(f"sheet.{number}_{many}", count=said.count(model.patients))
+        rests_on = said("sheet.from_patients", patients=patients, events=said.count(model.events))
     return plain(
-        f"Model {model.id}, from {rests_on}. Outcome: {model.outcome}. Registry {model.registry}, "
-        f"spinecast {model.version}: research software, not a medical device."
-    )
+        said(
+            "sheet.model", id=model.id, rests_on=rests_on, outcome=model.outcome,
+            registry=model.registry, version=model.version,
+        )
+    )  # fmt: skip

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from spinecast.language import BASE, words
+
 Kind = Literal["total", "raises", "lowers", "neither"]
 
 MINUS = "\N{MINUS SIGN}"
@@ -34,7 +36,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A step from the reference patient to this one; `start` and `end` are tenths of 100."""
+    """A step from the reference patient to this one; `start` and `end` are tenths of 100.
+
+    `description` is the bar for those who do not see it.
+    """
 
     label: str
     value: str
@@ -42,18 +47,12 @@ class Bar:
     kind: Kind
     start: int
     end: int
+    description: str = ""
 
     @property
     def words(self) -> str:
         """Label and value, as one says them."""
         return f"{self.label}: {self.value}" if self.value else self.label
-
-    @property
-    def description(self) -> str:
-        """The bar for those who do not see it."""
-        if self.kind == "total":
-            return f"{tenths(self.end)} of 100"
-        return f"{self.shown} points, from {tenths(self.start)} to {tenths(self.end)} of 100"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +68,15 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Something not known: how far the answer could move, and what is expected meanwhile."""
+    """Something not known: how far the answer could move, and what is expected meanwhile.
+
+    `words` is all of it in a line, after the label.
+    """
 
     label: str
     could_be: str
     expected: str
-
-    @property
-    def words(self) -> str:
-        """All of it in a line, after the label."""
-        known = f"not known. If it were, {self.could_be}."
-        return f"{known} Expected meanwhile: {self.expected}." if self.expected else known
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +106,7 @@ class Sheet:
     """One patient's assessment in rounded numbers and finished sentences, in the order of reading.
 
     When refused, `refusals` and `remedy` are filled and everything about a risk is empty.
+    `language` is the one its sentences are in.
     """
 
     title: str
@@ -133,6 +131,7 @@ class Sheet:
     sources: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     remedy: str = ""
+    language: str = BASE
 
     @property
     def is_refused(self) -> bool:
@@ -143,7 +142,8 @@ class Sheet:
     def row(self) -> tuple[str, str, str, str]:
         """A patient among several: who, risk of 100, interval, and the largest reason."""
         if self.is_refused:
-            return self.patient, "refused", "", "for the reasons below"
+            said = words(self.language)
+            return self.patient, said("sheet.refused"), "", said("sheet.below")
         return self.patient, self.risk, self.interval, self.whys[0].words if self.whys else ""
 
     @property
@@ -153,7 +153,7 @@ class Sheet:
         return min([0, *ends]), max([50, *ends])
 
 
-def cited(numbers: Sequence[int]) -> str:
+def cited(numbers: Sequence[int], language: str = BASE) -> str:
     """Where to look in the list of sources, with neighbours drawn together.
 
     >>> cited([1]), cited([2, 3, 4, 7])
@@ -165,14 +165,19 @@ def cited(numbers: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return f" [{', '.join(said)}]" if said else ""
+    told = [
+        words(language)("sheet.to", low=run[0], high=run[-1])
+        if len(run) > 2
+        else ", ".join(map(str, run))
+        for run in runs
+    ]
+    return f" [{', '.join(told)}]" if told else ""
 
 
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def of_hundred(risk: float) -> str:
+def of_hundred(risk: float, language: str = BASE) -> str:
     """A risk as whole patients of 100, never none and never all.
 
     >>> of_hundred(0.312), of_hundred(0.004), of_hundred(0.9951)
@@ -180,9 +185,9 @@ def of_hundred(risk: float) -> str:
     """
     hundredths = round(100 * risk, 9)
     if hundredths < 1:
-        return "fewer than 1"
+        return words(language)("number.fewest")
     if hundredths > 99:
-        return "more than 99"
+        return words(language)("number.most")
     return str(math.floor(hundredths + 0.5))
 
 
@@ -195,22 +200,23 @@ def risk_tenths(risk: float) -> int:
     return min(max(math.floor(round(1000 * risk, 9) + 0.5), 1), 999)
 
 
-def tenths(amount: int) -> str:
+def tenths(amount: int, language: str = BASE) -> str:
     """Tenths as a decimal number.
 
     >>> tenths(312), tenths(-4).replace(MINUS, "-")
     ('31.2', '-0.4')
     """
-    return f"{MINUS if amount < 0 else ''}{abs(amount) // 10}.{abs(amount) % 10}"
+    number = words(language).number(f"{abs(amount) // 10}.{abs(amount) % 10}")
+    return f"{MINUS if amount < 0 else ''}{number}"
 
 
-def signed(amount: int) -> str:
+def signed(amount: int, language: str = BASE) -> str:
     """Tenths with their sign; nothing is neither more nor less.
 
     >>> signed(93), signed(-12).replace(MINUS, "-"), signed(0)
     ('+9.3', '-1.2', '0.0')
     """
-    return f"{'+' if amount > 0 else ''}{tenths(amount)}"
+    return f"{'+' if amount > 0 else ''}{tenths(amount, language)}"
 
 
 def apportion(parts: Sequence[float], total: int) -> tuple[int, ...]:

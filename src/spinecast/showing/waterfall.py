@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spinecast.explaining.assessment import Assessment, Contribution
-from spinecast.showing.phrases import NOT_KNOWN, PEERS, counted, plain, spoken
+from spinecast.language import Words, words
+from spinecast.showing.phrases import plain, spoken
 from spinecast.showing.sheet import Bar, Kind, apportion, risk_tenths, signed, tenths
 
 # How many factors have a bar of their own, and how many of them a paragraph; the rest is folded
@@ -49,6 +50,11 @@ class Waterfall:
     reference: float
     full: bool = False
 
+    @cached_property
+    def _said(self) -> Words:
+        """The words of the record's language."""
+        return words(self.assessment.language)
+
     # --- which factors ---
 
     @property
@@ -83,12 +89,14 @@ class Waterfall:
         unknown = [i for i in rest if self._contributions[i].value is None]
         folds = []
         if known:
-            words = counted(len(known), "smaller factor", "smaller factors together")
-            folds.append((words, known))
+            folds.append((self._counted(len(known), "smaller", "smaller_many"), known))
         if unknown:
-            one, many = f"factor {NOT_KNOWN}", f"factors {NOT_KNOWN}, together"
-            folds.append((counted(len(unknown), one, many), unknown))
+            folds.append((self._counted(len(unknown), "unknown_one", "unknown_many"), unknown))
         return folds
+
+    def _counted(self, number: int, one: str, many: str) -> str:
+        count = self._said.count(number)
+        return self._said(f"sheet.{one if number == 1 else many}", count=count)
 
     # --- how far ---
 
@@ -118,17 +126,28 @@ class Waterfall:
     def bars(self) -> Iterator[Bar]:
         """The reference patient, a bar for each step, and this patient."""
         at = risk_tenths(self.reference)
-        yield Bar("Reference patient", "", tenths(at), "total", 0, at)
+        yield self._total("reference_patient", at)
         steps = [(plain(self._contributions[i].label), self._value(i)) for i in self._named]
-        steps += [] if self.full else [(words, "") for words, _ in self._folds]
+        steps += [] if self.full else [(folded, "") for folded, _ in self._folds]
         for (label, value), step in zip(steps, self._tenths, strict=True):
             kind: Kind = "raises" if step > 0 else "lowers" if step < 0 else "neither"
-            yield Bar(label, value, signed(step), kind, at, at + step)
+            shown = signed(step, self._said.language)
+            ends = {"start": self._tenth(at), "end": self._tenth(at + step)}
+            described = self._said("sheet.moves", points=shown, **ends)
+            yield Bar(label, value, shown, kind, at, at + step, described)
             at += step
-        yield Bar("This patient", "", tenths(at), "total", 0, at)
+        yield self._total("this_patient", at)
+
+    def _total(self, name: str, at: int) -> Bar:
+        shown = self._tenth(at)
+        described = self._said("sheet.of_hundred", count=shown)
+        return Bar(self._said(f"sheet.{name}"), "", shown, "total", 0, at, described)
+
+    def _tenth(self, amount: int) -> str:
+        return tenths(amount, self._said.language)
 
     def _value(self, index: int) -> str:
-        return spoken(self._contributions[index])[0]
+        return spoken(self._contributions[index], self._said)[0]
 
     # --- why ---
 
@@ -137,10 +156,10 @@ class Waterfall:
         visible = [index for index in self._named if self._points[index] >= VISIBLE]
         for place, index in enumerate(visible[: None if self.full else SENTENCES]):
             contribution, step = self._contributions[index], self._tenths[place]
-            value, sentence = spoken(contribution)
+            value, sentence = spoken(contribution, self._said)
             yield Reason(
                 words=f"{plain(contribution.label)}: {value}",
-                shown=f"{signed(step)} points",
+                shown=self._said("sheet.points", points=signed(step, self._said.language)),
                 sentence=sentence,
                 origin=self._origin(contribution, step),
                 sources=contribution.sources,
@@ -153,14 +172,17 @@ class Waterfall:
         """
         trained_on = self.assessment.model.trained_on
         if trained_on == "literature":
-            return "All of it from the literature; there is no cohort to compare with."
+            return self._said("sheet.all_literature")
         per = 1000 * contribution.risk_points / (contribution.log_odds or math.inf)
         shares = [contribution.from_literature * per, contribution.from_cohort * per]
         literature, cohort = apportion(shares, step)
-        said = f"{signed(literature)} from the literature, {signed(cohort)} from "
-        unsettled = contribution.agreement == "not established"
-        agree = "; whether they agree is not established" if unsettled else ""
-        return f"{said}{PEERS[trained_on]}{agree}."
+        settled = contribution.agreement != "not established"
+        return self._said(
+            "sheet.shares" if settled else "sheet.shares_unsettled",
+            literature=signed(literature, self._said.language),
+            cohort=signed(cohort, self._said.language),
+            peers=self._said(f"peers.{trained_on}"),
+        )
 
     def lowering(self) -> str:
         """The known answers that speak for a lower risk; most have no bar of their own."""
@@ -171,6 +193,6 @@ class Waterfall:
         ]
         largest = sorted(found, key=lambda index: -self._points[index])[:LOWERING]
         if not largest:
-            return "No known answer speaks for a lower risk."
+            return self._said("sheet.nothing_lower")
         named = (f"{plain(self._contributions[i].label)}: {self._value(i)}" for i in largest)
-        return f"What speaks for a lower risk: {'; '.join(named)}."
+        return self._said("sheet.lower", named="; ".join(named))

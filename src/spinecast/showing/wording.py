@@ -12,22 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from spinecast.explaining.assessment import Action, Assessment, Caution, UnknownFactor
-from spinecast.showing.phrases import (
-    ASSOCIATION,
-    BANNERS,
-    CORRECT,
-    NO_ANSWER,
-    NO_CAUTION,
-    NO_PROMISE,
-    NOTHING_TO_DO,
-    PAST,
-    PEERS,
-    as_words,
-    between,
-    plain,
-    title,
-    told_of,
-)
+from spinecast.language import Words, words
+from spinecast.showing.phrases import as_words, banner, between, plain, title, told_of
 from spinecast.showing.sheet import Ask, Measure, Refusal, Sheet, ToDo, Why, of_hundred, risk_tenths
 from spinecast.showing.waterfall import Waterfall
 
@@ -59,6 +45,7 @@ def sheet_of(
 
 
 def _refused(assessment: Assessment, name: str) -> Sheet:
+    said = words(assessment.language)
     patient = plain(assessment.patient_id) or name
     refusals = tuple(
         Refusal("" if message.startswith(reason.factor) else as_words(reason.factor), message)
@@ -66,13 +53,14 @@ def _refused(assessment: Assessment, name: str) -> Sheet:
         for message in [plain(reason.message)]
     )
     return Sheet(
-        title=title(patient),
+        title=title(patient, said),
         patient=patient,
-        banner=BANNERS[assessment.model.trained_on],
-        model=told_of(assessment.model),
-        answer=NO_ANSWER,
+        banner=banner(assessment.model.trained_on, said.language),
+        model=told_of(assessment.model, said),
+        answer=said("sheet.no_answer"),
         refusals=refusals,
-        remedy=CORRECT,
+        remedy=said("sheet.correct"),
+        language=said.language,
         rely=tuple(plain(caution.message) for caution in _beside_banner(assessment)),
     )
 
@@ -100,20 +88,20 @@ class _Wording:
         waterfall = Waterfall(assessment, self._risk, self._reference, self.full)
         asked = len(assessment.unknown) if self.full else ASKS
         return Sheet(
-            title=title(patient),
+            title=title(patient, self._said),
             patient=patient,
-            banner=BANNERS[assessment.model.trained_on],
-            model=told_of(assessment.model),
+            banner=banner(assessment.model.trained_on, self._said.language),
+            model=told_of(assessment.model, self._said),
             answer=self._answer(),
             headline=self._headline(),
-            risk=of_hundred(self._risk),
-            interval=between(assessment.interval) if assessment.interval else "",
+            risk=self._hundred(self._risk),
+            interval=between(assessment.interval, self._said) if assessment.interval else "",
             measures=tuple(self._measures()),
-            past=PAST,
+            past=self._said("sheet.past"),
             rely=tuple(self._rely()),
             bars=tuple(waterfall.bars()),
             lowering=waterfall.lowering(),
-            association=ASSOCIATION,
+            association=self._said("sheet.association"),
             whys=tuple(
                 Why(why.words, why.shown, why.sentence, why.origin, self._cite(why.sources))
                 for why in waterfall.reasons()
@@ -121,9 +109,20 @@ class _Wording:
             asks=tuple(self._ask(unknown) for unknown in assessment.unknown[:asked]),
             also_unknown="; ".join(self._label(u.factor) for u in assessment.unknown[asked:]),
             actions=tuple(self._to_do(action) for action in assessment.actions),
-            actions_note=NO_PROMISE if assessment.actions else NOTHING_TO_DO,
+            actions_note=self._said(
+                "sheet.no_promise" if assessment.actions else "sheet.nothing_to_do"
+            ),
             sources=tuple(plain(self.source_names.get(key, key)) for key in self.cited),
+            language=self._said.language,
         )
+
+    @cached_property
+    def _said(self) -> Words:
+        """The words of the record's language."""
+        return words(self.assessment.language)
+
+    def _hundred(self, risk: float) -> str:
+        return of_hundred(risk, self._said.language)
 
     # --- the answer --------------------------------------------------------------------------
 
@@ -137,49 +136,53 @@ class _Wording:
 
     @property
     def _peers(self) -> str:
-        return PEERS[self.assessment.model.trained_on]
+        return self._said(f"peers.{self.assessment.model.trained_on}")
 
     def _answer(self) -> str:
         """The answer in one line: how much risk of what."""
+        count, said = self._hundred(self._risk), self._said
+        share = said("number.least") if count == said("number.fewest") else count
         outcome = plain(self.assessment.model.outcome)
-        share = of_hundred(self._risk).replace("fewer", "less").capitalize()
-        return f"{share}% risk of {outcome}"
+        return said("sheet.answer", share=_capital(share), outcome=outcome)
 
     def _headline(self) -> str:
         """The answer in natural frequencies, beside the cohort and the reference patient."""
-        interval = self.assessment.interval
+        interval, said, peers = self.assessment.interval, self._said, self._peers
         sure = ""
         if interval:
-            sure = f" ({100 * interval.level:.3g}% interval {between(interval)})"
-        count = of_hundred(self._risk)
-        some, others = f"About {count}", of_hundred(1 - self._risk)
+            level = said.number(f"{100 * interval.level:.3g}")
+            sure = said("sheet.sure", level=level, between=between(interval, said))
+        count, others = self._hundred(self._risk), self._hundred(1 - self._risk)
         if count.isdigit():
-            others = str(100 - int(count))
+            some, others = said("sheet.about", count=count), str(100 - int(count))
         else:
-            some = count.capitalize()
-        parts = [f"{some} of 100 patients like this one have it{sure}; {others} do not."]
+            some = _capital(count)
+        parts = [said("sheet.headline", some=some, sure=sure, others=others)]
         if self.assessment.cohort_risk is not None:
-            parts.append(f"In {self._peers}: {of_hundred(self.assessment.cohort_risk)} of 100.")
-        parts.append(f"Reference patient: {of_hundred(self._reference)} of 100.")
+            cohort = self._hundred(self.assessment.cohort_risk)
+            parts.append(said("sheet.in_peers", peers=peers, count=cohort))
+        parts.append(said("sheet.reference_is", count=self._hundred(self._reference)))
         if self.assessment.centile is not None:
-            parts.append(_standing(self.assessment.centile, self._peers))
+            parts.append(_standing(self.assessment.centile, peers, said))
         return " ".join(parts)
 
     def _measures(self) -> Iterator[Measure]:
-        interval = self.assessment.interval
-        count, at = f"{of_hundred(self._risk)} of 100", risk_tenths(self._risk)
+        interval, said = self.assessment.interval, self._said
+        label, at = said("sheet.this_patient"), risk_tenths(self._risk)
         if interval:
             low, high = risk_tenths(interval.low), risk_tenths(interval.high)
-            yield Measure("This patient", count, at, between(interval), low, high)
+            yield Measure(label, self._of(self._risk), at, between(interval, said), low, high)
         else:
-            yield Measure("This patient", count, at)
-        peers = self._peers.removeprefix("the ").capitalize()
-        for label, risk in (
-            (peers, self.assessment.cohort_risk),
-            ("Reference patient", self._reference),
+            yield Measure(label, self._of(self._risk), at)
+        for name, risk in (
+            (f"peers.{self.assessment.model.trained_on}_label", self.assessment.cohort_risk),
+            ("sheet.reference_patient", self._reference),
         ):
             if risk is not None:
-                yield Measure(label, f"{of_hundred(risk)} of 100", risk_tenths(risk))
+                yield Measure(said(name), self._of(risk), risk_tenths(risk))
+
+    def _of(self, risk: float) -> str:
+        return self._said("sheet.of_hundred", count=self._hundred(risk))
 
     # --- how far to rely on it -----------------------------------------------------------------
 
@@ -189,16 +192,15 @@ class _Wording:
         if self.assessment.unknown and "many_unknown" not in {c.code for c in cautions}:
             number = len(self.assessment.unknown)
             whole = len(self.assessment.contributions)
-            of = f"{number:,} of {whole:,}" if whole >= number else f"{number:,}"
-            yield f"{of} {'factor' if max(number, whole) == 1 else 'factors'} not known; see below."
+            said, of = self._said, self._said.count(number)
+            if whole >= number:
+                of = said("sheet.of", number=of, whole=said.count(whole))
+            one = max(number, whole) == 1
+            yield said("sheet.factor_unknown" if one else "sheet.factors_unknown", of=of)
         if not cautions:
-            yield NO_CAUTION
+            yield self._said("sheet.no_caution")
         if self.assessment.interval:
-            yield (
-                f"The interval says how far chance may have moved the estimate "
-                f"({plain(self.assessment.interval.method)}). It does not cover how well the model "
-                "fits another hospital."
-            )
+            yield self._said("sheet.chance", method=plain(self.assessment.interval.method))
 
     def _caution(self, caution: Caution) -> str:
         """The message, with the factors it is about where it does not name them itself."""
@@ -207,7 +209,9 @@ class _Wording:
             return message  # each of them is listed as not known
         labels = [self._label(factor) for factor in caution.factors]
         unnamed = [label for label in labels if label.lower() not in message.lower()]
-        return f"{message} (About: {'; '.join(unnamed)}.)" if unnamed else message
+        if not unnamed:
+            return message
+        return self._said("sheet.named", message=message, labels="; ".join(unnamed))
 
     # --- what is not known, and what to do -----------------------------------------------------
 
@@ -219,14 +223,13 @@ class _Wording:
         return self._labels.get(factor) or as_words(factor)
 
     def _ask(self, unknown: UnknownFactor) -> Ask:
-        low, high = of_hundred(unknown.low), of_hundred(unknown.high)
-        if low != high:
-            could_be = f"the risk would be between {low} and {high} of 100"
-        elif low.isdigit():
-            could_be = f"the risk would stay at about {low} of 100"
-        else:
-            could_be = f"the risk would stay at {low} of 100"
-        return Ask(self._label(unknown.factor), could_be, plain(unknown.assumed))
+        said, expected = self._said, plain(unknown.assumed)
+        low, high = self._hundred(unknown.low), self._hundred(unknown.high)
+        name = "would_be" if low != high else "would_stay" if low.isdigit() else "would_stay_at"
+        could_be = said(f"sheet.{name}", low=low, high=high)
+        ask = "sheet.ask_expected" if expected else "sheet.ask"
+        told = said(ask, could_be=could_be, expected=expected)
+        return Ask(self._label(unknown.factor), could_be, expected, told)
 
     def _to_do(self, action: Action) -> ToDo:
         return ToDo(self._label(action.factor), plain(action.sentence), self._cite(action.sources))
@@ -242,10 +245,14 @@ def _number(number: float | None, what: str) -> float:
     return number
 
 
-def _standing(centile: float, peers: str) -> str:
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _standing(centile: float, peers: str, said: Words) -> str:
     """Where the patient stands among the others, with the same denominator as everything else."""
     if centile > 99:
-        return f"Among the highest 1 of 100 in {peers}."
+        return said("sheet.highest", peers=peers)
     if centile < 1:
-        return f"Among the lowest 1 of 100 in {peers}."
-    return f"A higher risk than {math.floor(centile + 0.5)} of 100 in {peers}."
+        return said("sheet.lowest", peers=peers)
+    return said("sheet.higher", count=math.floor(centile + 0.5), peers=peers)

@@ -14,8 +14,9 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.knowledge.factors import Factor, Registry
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import Fault
-from spinecast.web.answering import IF, Wrong, fields_of, told_of
+from spinecast.web.answering import IF, Wrong, fields_of, told_of, with_point
 from spinecast.web.questions import Form, Question
+from spinecast.web.words import words
 
 UNUSUAL = "unusual"
 
@@ -67,12 +68,14 @@ def alternative(scorer: Scorer, codes: FloatArray, typed: Mapping[str, str]) -> 
     """
     registry = scorer.registry
     asked = {
-        name.removeprefix(IF): value.strip()
+        name.removeprefix(IF): with_point(value.strip())
         for name, value in typed.items()
         if name.startswith(IF) and value.strip()
     }
     own = {f.name: f.value_of(c) for f, c in zip(registry.factors, codes.tolist(), strict=True)}
-    wrong = [_not_allowed(name) for name in asked if not _allowed(registry, own, name)]
+    wrong = [
+        _not_allowed(name, registry.language) for name in asked if not _allowed(registry, own, name)
+    ]
     kept = {name: value for name, value in asked.items() if _allowed(registry, own, name)}
     other, faults = scorer.read({**own, **kept})
     wrong += [Wrong(_prefixed(fault), fault.rule, told_of(fault)) for fault in faults]
@@ -91,9 +94,8 @@ def _allowed(registry: Registry, own: Mapping[str, object], name: str) -> bool:
     return factor is not None and may_change(factor) and own[name] is not None
 
 
-def _not_allowed(name: str) -> Wrong:
-    message = "Only known answers about which something can be done may be changed here."
-    return Wrong((IF + name[:60],), "not_changeable", message)
+def _not_allowed(name: str, language: str) -> Wrong:
+    return Wrong((IF + name[:60],), "not_changeable", words(language)("wrong.not_changeable"))
 
 
 def _prefixed(fault: Fault) -> tuple[str, ...]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from spinecast.explaining.scoring import Scorer
+from spinecast.language import Words
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import Fault
 from spinecast.patients.patient import PATIENT_ID
 from spinecast.web.questions import Question
+from spinecast.web.words import words
 
 # A number box has a tick beside it, sent under this name.
 NOT_KNOWN = "{}.not_known"
@@ -26,8 +29,11 @@ UNKNOWN = "unknown"
 ESTIMATE = "own_estimate"
 # When a page was made, so that its sheet bears that time; and answers of other patients.
 MADE, IF = "made_at", "if."
+# The language a page was in: the next one is in it too.
+LANGUAGE = "lang"
 MOST_FIELDS = 500
 EXCLUDED = "excluded"
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d{1,2}", re.ASCII)
 LONGEST_NAME = 60
 
 
@@ -85,21 +91,32 @@ def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sen
     )
     asked = {question.name: question for question in questions}
     typed = {name: value for name, value in pairs if value.strip() and _is_field(name, asked)}
-    wrong = [*_twice(pairs), *_strangers(pairs, asked), *_too_long(typed)]
+    said = words(scorer.registry.language)
+    wrong = [*_twice(pairs, said), *_strangers(pairs, asked, said), *_too_long(typed, said)]
     answers: dict[str, object] = {}
     for name, question in asked.items():
         value = typed.get(name, "").strip()
         if question.kind == "number" and NOT_KNOWN.format(name) in typed:
             if value:
-                message = "Two answers: a number, and not known. Keep one of them."
-                wrong.append(Wrong((name,), "two_answers", message))
+                wrong.append(Wrong((name,), "two_answers", said("wrong.number_and_unknown")))
             continue
-        answers[name] = value
+        answers[name] = with_point(value) if question.kind == "number" else value
     codes, faults = scorer.read(answers)
     wrong += [_wrong(fault, asked) for fault in faults if fault.rule != EXCLUDED]
     excluded = tuple(_wrong(fault, asked) for fault in faults if fault.rule == EXCLUDED)
-    estimate = _estimate(typed.get(ESTIMATE, "").strip(), wrong)
+    estimate = _estimate(typed.get(ESTIMATE, "").strip(), wrong, said)
     return Sent(typed, codes, tuple(wrong), excluded, estimate)
+
+
+def language_of(body: bytes) -> str:
+    """The language a form asks for; the last one, which is a switch's where one was pressed."""
+    pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+    return next((value for name, value in reversed(pairs) if name == LANGUAGE), "")
+
+
+def with_point(text: str) -> str:
+    """A number as typed, with a decimal point; "1,234" stays: nobody knows what was meant."""
+    return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
 
 
 def told_of(fault: Fault) -> str:
@@ -129,26 +146,27 @@ def fingerprint(scorer: Scorer, codes: FloatArray) -> str:
 def _is_field(name: str, asked: Mapping[str, Question]) -> bool:
     """Whether a form of ours has a field of this name."""
     question = name.removesuffix(NOT_KNOWN.format("")).removeprefix(IF)
-    return question in asked or name in (ESTIMATE, PATIENT_ID, MADE)
+    return question in asked or name in (ESTIMATE, PATIENT_ID, MADE, LANGUAGE)
 
 
-def _twice(pairs: Iterable[tuple[str, str]]) -> Iterator[Wrong]:
+def _twice(pairs: Iterable[tuple[str, str]], said: Words) -> Iterator[Wrong]:
     """Fields that came with several values: which was meant, nobody knows."""
     for name, count in Counter(name for name, _ in dict.fromkeys(pairs)).items():
-        if count > 1:
-            message = "Two answers to one question. Keep one of them."
-            yield Wrong((name[:LONGEST_NAME],), "two_answers", message)
+        if count > 1 and name != LANGUAGE:
+            yield Wrong((name[:LONGEST_NAME],), "two_answers", said("wrong.twice"))
 
 
-def _strangers(pairs: Iterable[tuple[str, str]], asked: Mapping[str, Question]) -> Iterator[Wrong]:
+def _strangers(
+    pairs: Iterable[tuple[str, str]], asked: Mapping[str, Question], said: Words
+) -> Iterator[Wrong]:
     """Fields nobody asked for, as a form made by hand may have."""
     for name in dict.fromkeys(name for name, _ in pairs if not _is_field(name, asked)):
-        yield Wrong((name[:LONGEST_NAME],), "unknown_name", "There is no such question.")
+        yield Wrong((name[:LONGEST_NAME],), "unknown_name", said("wrong.no_question"))
 
 
-def _too_long(typed: Mapping[str, str]) -> Iterator[Wrong]:
+def _too_long(typed: Mapping[str, str], said: Words) -> Iterator[Wrong]:
     if len(typed.get(PATIENT_ID, "")) > LONGEST_NAME:
-        yield Wrong((PATIENT_ID,), "too_long", f"At most {LONGEST_NAME} characters.")
+        yield Wrong((PATIENT_ID,), "too_long", said("wrong.too_long", most=LONGEST_NAME))
 
 
 def _wrong(fault: Fault, asked: Mapping[str, Question]) -> Wrong:
@@ -156,12 +174,11 @@ def _wrong(fault: Fault, asked: Mapping[str, Question]) -> Wrong:
     return Wrong(fields, fault.rule, told_of(fault))
 
 
-def _estimate(text: str, wrong: list[Wrong]) -> int | None:
+def _estimate(text: str, wrong: list[Wrong], said: Words) -> int | None:
     """The surgeon's own estimate as patients of 100; None when none was given."""
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len("100") and int(text) <= 100:
         return int(text)
-    message = "A whole number from 0 to 100, or leave it empty."
-    wrong.append(Wrong((ESTIMATE,), "out_of_range", message))
+    wrong.append(Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
     return None

@@ -30,6 +30,22 @@ class Installed:
         """What is asked."""
         return form_of(self.scorer.registry)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages it answers in, English first."""
+        return self.scorer.languages
+
+    def in_language(self, language: str) -> Installed:
+        """The same model in another language, worked out once."""
+        if language not in self._in:
+            spoken = self.scorer.in_language(language)
+            self._in[language] = self if spoken is self.scorer else Installed(spoken)
+        return self._in[language]
+
+    @cached_property
+    def _in(self) -> dict[str, Installed]:
+        return {}
+
     @cached_property
     def labels(self) -> dict[str, str]:
         """What each question is called."""

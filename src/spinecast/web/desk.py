@@ -9,13 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from spinecast.explaining.assessment import Assessment
+from spinecast.language import Words
 from spinecast.patients.patient import PATIENT_ID
-from spinecast.showing.phrases import BANNERS
+from spinecast.showing.phrases import banner
 from spinecast.showing.sheet import cited
-from spinecast.web.answering import ESTIMATE, IF, MADE, NOT_KNOWN, UNKNOWN, Sent
+from spinecast.web.answering import ESTIMATE, IF, LANGUAGE, MADE, NOT_KNOWN, UNKNOWN, Sent
 from spinecast.web.current import Installed
 from spinecast.web.result import Answer, answer_of
-from spinecast.web.words import Words
+from spinecast.web.words import words
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,17 @@ class Desk:
     def page(self, template: str, status: int = 200, **told: object) -> Response:
         """A page with the model's banner."""
         explainer = self.installed.scorer.explainer
-        banner = BANNERS[explainer.identity.trained_on]
         return page(
             template, self.words, status,
-            banner=banner, identity=explainer.identity, facts=explainer.facts,
+            banner=banner(explainer.identity.trained_on, self.words.language),
+            languages=self.installed.languages, identity=explainer.identity, facts=explainer.facts,
             registry=self.installed.scorer.registry, name_of=self.installed.labels, **told,
         )  # fmt: skip
 
 
 def page(template: str, told: Words, status: int = 200, **values: object) -> Response:
     """A page in a language."""
-    values = {"banner": "", "identity": None} | values
+    values = {"banner": "", "identity": None, "languages": (), "sent": None} | values
     text = _templates().get_template(template).render(t=told, **values)
     return HTMLResponse(text, status, {"content-language": told.language})
 
@@ -75,6 +76,8 @@ def _templates() -> Environment:
         "UNKNOWN": UNKNOWN,
         "PREFIX": IF,
         "NOT_KNOWN": NOT_KNOWN,
+        "LANGUAGE": LANGUAGE,
+        "name_of_language": lambda language: words(language)("page.language"),
     }
     environment.filters["cited"] = cited
     return environment

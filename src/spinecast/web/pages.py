@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -18,9 +18,19 @@ from starlette.responses import RedirectResponse, Response
 
 from spinecast.explaining.assessment import Assessment
 from spinecast.knowledge.rules import parse
+from spinecast.language import languages
 from spinecast.showing.sheet import of_hundred
 from spinecast.web import alternatives
-from spinecast.web.answering import IF, MADE, NOT_KNOWN, Sent, empty, read_form
+from spinecast.web.answering import (
+    IF,
+    LANGUAGE,
+    MADE,
+    NOT_KNOWN,
+    Sent,
+    empty,
+    language_of,
+    read_form,
+)
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current
 from spinecast.web.desk import Desk, page
@@ -28,7 +38,7 @@ from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
 from spinecast.web.problems import Problem
 from spinecast.web.result import Answer, performance
-from spinecast.web.words import Words, wanted, words
+from spinecast.web.words import wanted, words
 
 Telling: TypeAlias = Callable[[Desk, Sent], Awaitable[Response]]
 
@@ -78,15 +88,15 @@ class Pages:
         return desk.page(
             "model.html",
             training=scorer.bundle.training,
-            performance=performance(scorer.bundle.training),
-            cohort_risk=of_hundred(scorer.explainer.facts.cohort_risk),
+            performance=performance(scorer.bundle.training, desk.words),
+            cohort_risk=of_hundred(scorer.explainer.facts.cohort_risk, desk.words.language),
         )
 
     # --- login -------------------------------------------------------------------------------
 
     async def login(self, request: Request) -> Response:
         """Exchange the token for a session."""
-        told = self._words(request)
+        told = words(_language(request, languages()))
         if not self.gate.token:
             return RedirectResponse("/", 303)
         if request.method != "POST":
@@ -126,8 +136,10 @@ class Pages:
         if sent_type != FORM:
             return desk.page("problem.html", 415, problem=Problem("media-type", f"Send {FORM}."))
         try:
+            body = await request.body()
+            desk = self._desk(request, language_of(body)) or desk
             installed = desk.installed
-            sent = read_form(installed.scorer, installed.form.questions, await request.body())
+            sent = read_form(installed.scorer, installed.form.questions, body)
         except ValueError:
             return desk.page("problem.html", 400, problem=Problem("not-json", "Send a form."))
         return await tell(desk, sent)
@@ -207,22 +219,26 @@ class Pages:
         ]
         return Response("\n".join(told), media_type="text/plain")
 
-    def _desk(self, request: Request) -> Desk | None:
+    def _desk(self, request: Request, typed: str = "") -> Desk | None:
         installed = self.current.installed
-        return Desk(installed, self._words(request)) if installed else None
+        if installed is None:
+            return None
+        language = _language(request, installed.languages, typed)
+        return Desk(installed.in_language(language), words(language))
 
     def _no_model(self, request: Request) -> Response:
         refused = self.current.refused
-        return page("no_model.html", self._words(request), 503, refused=refused)
-
-    @staticmethod
-    def _words(request: Request) -> Words:
-        accepted = request.headers.get("accept-language", "")
-        return words(wanted(request.query_params.get("lang", ""), accepted))
+        return page("no_model.html", words(_language(request, languages())), 503, refused=refused)
 
     @staticmethod
     async def _typed(request: Request) -> Mapping[str, str]:
         return dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+
+
+def _language(request: Request, spoken: Sequence[str], typed: str = "") -> str:
+    """What a button asked for, else the address, else the browser."""
+    asked = typed or request.query_params.get(LANGUAGE, "")
+    return wanted(asked, request.headers.get("accept-language", ""), spoken)
 
 
 def _span(one: Answer, other: Answer) -> tuple[int, int]:

@@ -16,11 +16,11 @@ from importlib import resources
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.scoring import Scorer
 from spinecast.knowledge.factors import Registry
+from spinecast.language import Words
 from spinecast.logic import FloatArray
 from spinecast.showing.sheet import Sheet
 from spinecast.web.answering import fingerprint
 from spinecast.web.result import Answer, answer_of
-from spinecast.web.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def handout(
     """
     answer = answer_of(assessment, scorer.bundle, words)
     known = zip(scorer.registry.factors, codes.tolist(), strict=True)
-    time = made.strftime("%Y-%m-%d %H:%M:%S UTC")
+    time = made.strftime(words("sheet.time"))
     return Handout(
         language=words.language,
         sheet=answer.short,

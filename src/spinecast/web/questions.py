@@ -9,6 +9,7 @@ from typing import Literal
 
 from spinecast.handbook.telling import rule_in_words
 from spinecast.knowledge.factors import Exclusion, Factor, Registry
+from spinecast.language import words
 from spinecast.logic import YES_NO
 
 # Surgeons have two minutes, and leave forms of more than about fifteen questions.
@@ -75,7 +76,7 @@ def form_of(registry: Registry) -> Form:
     """The form a registry asks for; another factor is another question, with no other edit."""
     shown = shown_first(registry)
     return Form(
-        scope=tuple(map(_scope_question, registry.exclusions)),
+        scope=tuple(_scope_question(one, registry.language) for one in registry.exclusions),
         sections=tuple(
             Section(
                 title,
@@ -112,8 +113,9 @@ def _contrast(factor: Factor) -> float:
     return CONTRAST_SDS * sd / prior.per * abs(math.log(prior.odds_ratio))
 
 
-def _scope_question(exclusion: Exclusion) -> Question:
-    choices = tuple(Choice(answer, answer) for answer in YES_NO)
+def _scope_question(exclusion: Exclusion, language: str) -> Question:
+    said = words(language)
+    choices = tuple(Choice(answer, said(f"answer.{answer}")) for answer in YES_NO)
     return Question(
         exclusion.name, exclusion.question, exclusion.question, "beside", choices,
         definition=exclusion.reason,
@@ -121,8 +123,7 @@ def _scope_question(exclusion: Exclusion) -> Question:
 
 
 def _question(registry: Registry, factor: Factor) -> Question:
-    labels = {one.name: one.label.lower() for one in registry.factors}
-    asked_when = rule_in_words(factor.asked_when, labels) if factor.asked_when else ""
+    asked_when = _asked_when(registry, factor.asked_when) if factor.asked_when else ""
     told = (factor.name, factor.label, factor.question)
     if factor.is_numeric:
         return Question(
@@ -137,3 +138,15 @@ def _question(registry: Registry, factor: Factor) -> Question:
         *told, kind, choices,
         definition=factor.definition, example=factor.example, asked_when=asked_when,
     )  # fmt: skip
+
+
+def _asked_when(registry: Registry, rule: str) -> str:
+    """A rule over other answers, with the factors and their levels as the form calls them."""
+    said = words(registry.language)
+    labels = {
+        level: factor.in_plain_words(code)
+        for factor in registry.factors
+        for level, code in factor.level_codes.items()
+    }
+    labels |= {factor.name: said.inside(factor.label) for factor in registry.factors}
+    return rule_in_words(rule, labels, registry.language)

@@ -12,9 +12,9 @@ from typing import Any
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.bundle import Bundle
 from spinecast.knowledge.factors import Registry
+from spinecast.language import BASE, Words
 from spinecast.showing.sheet import MINUS, Sheet, of_hundred
 from spinecast.showing.wording import sheet_of
-from spinecast.web.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,19 @@ def citations(registry: Registry) -> dict[str, str]:
 
 def _standing(bundle: Bundle, words: Words) -> Iterator[str]:
     """How well the model ranks two patients, as times of 100."""
-    standing = standing_of(bundle.training)
+    standing = standing_of(bundle.training, words.language)
     if standing is not None:
         yield words("rely.ranks", value=standing.value, low=standing.low, high=standing.high)
 
 
-def standing_of(training: Mapping[str, Any]) -> Standing | None:
+def standing_of(training: Mapping[str, Any], language: str = BASE) -> Standing | None:
     """The concordance on unseen patients as times of 100; None where it was not measured."""
     measured = training.get("performance", {}).get("spinecast", [])
     for line in measured:
         if line["measure"] == "auroc" and line["value"] is not None:
-            return Standing(*(of_hundred(line[end] or 0.0) for end in ("value", "low", "high")))
+            return Standing(
+                *(of_hundred(line[end] or 0.0, language) for end in ("value", "low", "high"))
+            )
     return None
 
 
@@ -109,19 +111,25 @@ class Measured:
     interval: str
 
 
-def performance(training: Mapping[str, Any]) -> tuple[Measured, ...]:
+def performance(training: Mapping[str, Any], words: Words) -> tuple[Measured, ...]:
     """How good the model was on patients its fits had not seen; empty where not measured."""
     measured = training.get("performance", {}).get("spinecast", [])
     return tuple(
         Measured(
-            line["label"],
-            _rounded(line["value"]),
-            f"{_rounded(line['low'])} to {_rounded(line['high'])}",
+            _label(line, words),
+            _rounded(line["value"], words),
+            words("model.to", low=_rounded(line["low"], words), high=_rounded(line["high"], words)),
         )
         for line in measured
         if line["value"] is not None
     )
 
 
-def _rounded(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3f}".replace("-", MINUS)
+def _label(line: Mapping[str, Any], words: Words) -> str:
+    """What a measure is called; as the training called it where the pages do not know it."""
+    name = f"model.measure_{line['measure']}"
+    return words(name) if name in words.strings else str(line["label"])
+
+
+def _rounded(value: float | None, words: Words) -> str:
+    return "?" if value is None else words.number(f"{value:.3f}").replace("-", MINUS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from spinecast.knowledge.declared import Declared
-from spinecast.knowledge.factors import Registry
+from spinecast.knowledge.factors import Factor, Registry
 from spinecast.knowledge.loading import PACKAGED, TRANSLATIONS, load_registry
 from spinecast.language import BASE
 
@@ -101,6 +101,8 @@ def _leaves(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
 def _said(part: Record, path: str, language: str, say: Say) -> Record:
     """A record and all records in it, with every string for people as `say` has it."""
     fields: dict[str, Any] = {name: getattr(part, name) for name in type(part).model_fields}
+    if isinstance(part, Factor):
+        fields |= _spoken(part)
     for name, value in fields.items():
         here = f"{path}{name}"
         if name in part.TEXTS:
@@ -122,8 +124,17 @@ def _said(part: Record, path: str, language: str, say: Say) -> Record:
     if "language" in fields:
         fields["language"] = language
     # Not `model_copy`: it would take along what was worked out of the strings as they were.
-    made = cast("Record", type(part).model_construct(**fields))
-    return made
+    return cast("Record", type(part).model_construct(**fields))
+
+
+def _spoken(factor: Factor) -> dict[str, Any]:
+    """What English makes of names and units by itself, as strings that can be translated."""
+    labels = {
+        level: factor.in_plain_words(code)
+        for level, code in factor.level_codes.items()
+        if level in factor.level_labels or factor.kind != "binary"
+    }
+    return {"level_labels": labels, "unit_one": factor.unit_one or factor.unit.removesuffix("s")}
 
 
 def _each(value: str | dict[str, str], path: str, say: Say) -> str | dict[str, str]:

@@ -13,6 +13,7 @@ from spinecast.distribution.population import Population
 from spinecast.explaining.facts import FEW, SETTLED, WIDE, CohortFacts, Verdict, agreements, gather
 from spinecast.knowledge.factors import Prior
 from spinecast.knowledge.loading import load_registry
+from spinecast.language import words
 from spinecast.measures.logistic import expit
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.posterior import Belief, fit, sums, with_intercept
@@ -235,9 +236,9 @@ def test_a_verdict_is_given_only_when_it_is_sure(low, high, verdict):
 
 def test_every_verdict_has_a_sentence_of_its_own():
     sure = [Verdict(1.0, 0.5, 1.5), Verdict(-1.0, -1.5, -0.5), Verdict(None, None, None)]
-    assert "agrees" in sure[0].sentence
-    assert "contradicts" in sure[1].sentence
-    assert len({verdict.sentence for verdict in sure}) == 3
+    assert "agrees" in sure[0].sentence(words("en"))
+    assert "contradicts" in sure[1].sentence(words("en"))
+    assert len({verdict.sentence(words("en")) for verdict in sure}) == 3
 
 
 # --- what has to be said of every answer -----------------------------------------------------

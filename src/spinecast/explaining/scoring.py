@@ -53,7 +53,7 @@ class Scorer:
         """The registry the model was trained with."""
         return self.explainer.model.registry
 
-    @property
+    @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages it can answer in, English first."""
         return languages(self.registry)

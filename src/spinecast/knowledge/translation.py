@@ -35,7 +35,7 @@ def in_language(registry: Registry, language: str) -> Registry:
     """
     if language == registry.language:
         return registry
-    known = {**_packaged(language), **_pairs(registry, registry.folder, language)}
+    known = _known(registry, language)
 
     def say(path: str, text: str) -> str:
         source, said = known.get(path, ("", ""))
@@ -50,10 +50,7 @@ def languages(registry: Registry) -> tuple[str, ...]:
     found = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
     own = ("condition", registry.condition)
     told = [
-        language
-        for language in found
-        for pairs in ({**_packaged(language), **_pairs(registry, registry.folder, language)},)
-        if pairs.get(own[0], ("",))[0] == own[1]
+        language for language in found if _known(registry, language).get(own[0], ("",))[0] == own[1]
     ]
     return (BASE, *told)
 
@@ -76,6 +73,14 @@ def translations(folder: Path, language: str) -> dict[str, str]:
     if not file.is_file():
         return {}
     return dict(_leaves(tomllib.loads(file.read_text(encoding="utf-8")), ""))
+
+
+def _known(registry: Registry, language: str) -> Pairs:
+    """The translations that may hold for a registry: ours, and those of its own folder."""
+    ours = _packaged(language)
+    if registry.folder == PACKAGED:
+        return ours
+    return {**ours, **_pairs(registry, registry.folder, language)}
 
 
 @cache

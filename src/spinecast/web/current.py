@@ -37,6 +37,8 @@ class Installed:
 
     def in_language(self, language: str) -> Installed:
         """The same model in another language, worked out once."""
+        if language not in self.languages:
+            return self
         if language not in self._in:
             spoken = self.scorer.in_language(language)
             self._in[language] = self if spoken is self.scorer else Installed(spoken)

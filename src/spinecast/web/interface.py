@@ -20,9 +20,10 @@ from starlette.responses import Response
 from spinecast import __version__
 from spinecast.explaining.assessment import SCHEMA, Assessment
 from spinecast.explaining.scoring import Scorer, name_of
+from spinecast.language import BASE
 from spinecast.patients.answers import Fault
 from spinecast.patients.patient import FREE_TEXT
-from spinecast.web.answering import EXCLUDED, Wrong, fields_of, told_of
+from spinecast.web.answering import EXCLUDED, LANGUAGE, Wrong, fields_of, told_of
 from spinecast.web.audit import Audit
 from spinecast.web.contract import JSON, MOST_PATIENTS, openapi
 from spinecast.web.current import Current, Installed
@@ -49,7 +50,7 @@ class Interface:
     async def assess(self, request: Request) -> Response:
         """One patient's record."""
         try:
-            scorer = self._installed().scorer
+            scorer = self._in_language(request)
             answers = await read_json(request)
             return answer(self._record(scorer, answers))
         except Refused as refused:
@@ -58,7 +59,7 @@ class Interface:
     async def assess_batch(self, request: Request) -> Response:
         """The records of several patients, in their order; refused ones among them."""
         try:
-            scorer = self._installed().scorer
+            scorer = self._in_language(request)
             told = []
             for answers in _patients(await read_json(request)):
                 told.append(self._told(scorer, answers))
@@ -66,6 +67,11 @@ class Interface:
         except Refused as refused:
             return refused.problem.response()
         return Response(to_json({"assessments": told}), media_type=JSON)
+
+    def _in_language(self, request: Request) -> Scorer:
+        """The model that answers, in the language of the address: `?lang=de`."""
+        asked = request.query_params.get(LANGUAGE, "")
+        return self._installed().in_language(asked).scorer
 
     async def factors(self, request: Request) -> Response:  # noqa: ARG002
         """Everything that may be answered, as the registry has it."""
@@ -169,6 +175,8 @@ def contract(assessment: Assessment) -> dict[str, Any]:
     ]
     if not assessment.patient_id:
         del told["patient_id"]
+    if assessment.language == BASE:
+        del told["language"]
     return told
 
 

@@ -19,6 +19,7 @@ from spinecast.showing.display import as_html, as_text
 from spinecast.web.answering import with_point
 from spinecast.web.current import Current
 from spinecast.web.printing import handout, pdf
+from spinecast.web.result import performance
 from spinecast.web.words import words as page_words
 
 OTHERS = languages()[1:]
@@ -181,8 +182,8 @@ def test_the_switch_keeps_what_was_typed(asker):
     assert 'name="lang" value="en"' in page
 
 
-def test_the_switch_pressed_last_decides(asker):
-    body = b"lang=en&age=54&lang=de"
+def test_the_switch_that_was_pressed_decides(asker):
+    body = b"lang=de&age=54&lang=en"
     form = {"content-type": "application/x-www-form-urlencoded"}
     page = asker.post("/result", content=body, headers=form).text
     assert '<html lang="de">' in page
@@ -200,3 +201,12 @@ def test_a_decimal_comma_is_the_same_number(asker):
 )
 def test_a_comma_is_read_only_where_it_is_plain_what_it_means(typed, read):
     assert with_point(typed) == read
+
+
+def test_measures_are_named_and_written_as_the_language_does():
+    line = {"measure": "auroc", "label": "AUROC", "value": 0.71, "low": 0.6, "high": 0.8}
+    other = {**line, "measure": "calibration_slope", "label": "Calibration slope", "low": -0.5}
+    told = performance({"performance": {"spinecast": [line, other]}}, page_words("de"))
+    assert [one.label for one in told] == ["AUROC", "Kalibrierungs-Steigung"]
+    assert told[0].value == "0,710"
+    assert told[1].interval == "\N{MINUS SIGN}0,500 bis 0,800"

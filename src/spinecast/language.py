@@ -42,19 +42,23 @@ class Words:
 
     def number(self, text: str) -> str:
         """A number written with a point, as this language writes it."""
-        return text if self.language == BASE else text.replace(".", self("number.decimal"))
+        return (
+            text
+            if self.language == BASE
+            else text.replace(".", words(self.language)("number.decimal"))
+        )
 
     def count(self, number: int) -> str:
         """A whole number with its thousands set apart."""
-        return f"{number:,}".replace(",", self("number.group"))
+        return f"{number:,}".replace(",", words(self.language)("number.group"))
 
     def percent(self, text: str) -> str:
         """A number written with a point, as per cent."""
-        return self("number.percent", number=self.number(text))
+        return words(self.language)("number.percent", number=self.number(text))
 
     def inside(self, label: str) -> str:
         """A label within a sentence: small letters, but where nouns keep their capitals."""
-        return label if self("number.labels") == "as they are" else label.lower()
+        return label if words(self.language)("number.labels") == "as they are" else label.lower()
 
 
 @cache

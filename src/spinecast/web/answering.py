@@ -109,9 +109,9 @@ def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sen
 
 
 def language_of(body: bytes) -> str:
-    """The language a form asks for; the last one, which is a switch's where one was pressed."""
+    """The language a form asks for: the first, which is a switch's where one was pressed."""
     pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
-    return next((value for name, value in reversed(pairs) if name == LANGUAGE), "")
+    return next((value for name, value in pairs if name == LANGUAGE), "")
 
 
 def with_point(text: str) -> str:

@@ -12,7 +12,7 @@ from asking import THEN, Asker
 from conftest import any_rows
 from spinecast import language
 from spinecast.knowledge import translation
-from spinecast.knowledge.loading import PACKAGED, fingerprint, load_registry
+from spinecast.knowledge.loading import PACKAGED, fingerprint, load_registry, write_registry
 from spinecast.knowledge.translation import in_language, texts, translations
 from spinecast.language import languages, words
 from spinecast.showing.display import as_html, as_text
@@ -118,6 +118,22 @@ def test_a_changed_string_is_not_shown_in_the_words_of_the_old_one():
 
 def test_a_registry_without_translations_stays_english(tiny):
     assert translation.languages(tiny) == ("en",)
+
+
+def test_a_registry_brings_its_own_translation_and_keeps_it_in_another_folder(tiny, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    write_registry(tiny, here)
+    (here / "translations").mkdir()
+    told = f'condition = "Leiden"\n[factors.{tiny.names[0]}]\nlabel = "Erstes"\n'
+    (here / "translations" / "de.toml").write_text(told, encoding="utf-8")
+    write_registry(load_registry(here), there)
+    for folder in (here, there):
+        registry = load_registry(folder)
+        assert registry.id == tiny.id
+        assert translation.languages(registry) == ("en", "de")
+        german = in_language(registry, "de")
+        assert (german.condition, german.factors[0].label) == ("Leiden", "Erstes")
+        assert german.factors[1].label == tiny.factors[1].label
 
 
 # --- every form ---------------------------------------------------------------------------------

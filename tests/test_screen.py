@@ -295,3 +295,17 @@ def test_a_page_is_light_and_comes_from_here_alone(page, address):
     page.goto(address, wait_until="networkidle")
     assert all(url.startswith(address) for url in asked)
     assert weight < 150_000
+
+
+def test_the_switch_of_language_keeps_the_answers_and_enter_does_not_press_it(page, address):
+    page.goto(address)
+    fill(page, {"age": "54", "bmi": "31,2"})
+    page.get_by_role("button", name="Deutsch").click()
+    page.wait_for_selector("html[lang=de]")
+    assert page.locator("#bmi").input_value() == "31,2"
+    page.focus("#bmi")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/result")
+    page.wait_for_selector("html[lang=de]")
+    page.set_viewport_size(NARROW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]

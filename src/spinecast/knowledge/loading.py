@@ -138,13 +138,17 @@ def _digest(files: Iterable[tuple[str, bytes]]) -> str:
 def write_registry(registry: Registry, target: Path) -> None:
     """Write a registry's files into a folder, so that it stands alone: read there it is the same.
 
-    Files are copied as they are; one that was laid over another is written as a whole.
+    Files are copied as they are, its translations too; one that was laid over another is written as
+    a whole.
     """
     if not registry.files:
         for path in registry_files(registry.folder):
             copy = target / path.relative_to(registry.folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+    own = registry.folder / TRANSLATIONS
+    if registry.folder != PACKAGED and own.is_dir():  # ours are at hand wherever the program is
+        shutil.copytree(own, target / TRANSLATIONS, dirs_exist_ok=True)
     for name, text in registry.files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,12 +16,13 @@ import pytest
 
 from spinecast.errors import DataRefused, ModelRefused, UsageRefused
 from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.current import CURRENT, read_current
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging.judgement import judge
 from spinecast.patients.tables import file_fingerprint, write_table
-from spinecast.promotion import current, history, promoting
+from spinecast.promotion import history, promoting
+from spinecast.promotion.answering import manifest_hash, scorer_in_use
 from spinecast.promotion.audit import audit, verify
-from spinecast.promotion.current import read_current, scorer_in_use
 from spinecast.promotion.dossier import gather
 from spinecast.promotion.gate import read_gate
 from spinecast.promotion.promoting import LOCK
@@ -521,7 +522,7 @@ def entered(models, name):
         reason="",
         folder=name,
         model=json.loads((models / name / "manifest.json").read_text())["id"],
-        manifest=current.manifest_hash(models / name),
+        manifest=manifest_hash(models / name),
         registry="tiny",
     )
     promoting._enter(models, entry)
@@ -548,9 +549,9 @@ def test_killed_at_any_moment_history_and_current_agree_or_it_is_finished_next_t
 
 def test_what_was_interrupted_is_finished_by_the_next_promotion_and_said(promote, models):
     promote("one")
-    before = (models / current.FILE).read_bytes()
+    before = (models / CURRENT).read_bytes()
     promote("two")
-    (models / current.FILE).write_bytes(before)
+    (models / CURRENT).write_bytes(before)
     assert scorer_in_use(models).bundle.folder == models / "one"
     with pytest.raises(ModelRefused, match="finishes it"):
         verify(models, models)

@@ -501,7 +501,7 @@ def score(
     from spinecast import console
     from spinecast.explaining import batch
     from spinecast.explaining.scoring import Scorer
-    from spinecast.promotion.current import scorer_in_use
+    from spinecast.promotion.answering import scorer_in_use
 
     if out is not None:
         _refuse_ending(out, [*batch.ENDINGS, *_SHOWN_AS])

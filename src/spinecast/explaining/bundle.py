@@ -27,6 +27,7 @@ from spinecast.cohorts.outcome import in_words
 from spinecast.distribution.population import Population
 from spinecast.errors import ModelRefused, Problem, UsageRefused
 from spinecast.explaining.assessment import ModelIdentity, TrainedOn
+from spinecast.explaining.current import read_current
 from spinecast.explaining.explanation import Explainer
 from spinecast.explaining.facts import CohortFacts
 from spinecast.explaining.manifest import MANIFEST, as_json, read_json, verified, write_manifest
@@ -81,10 +82,11 @@ def write_bundle(
 
 
 def refuse_existing(folder: Path, *, replace: bool) -> None:
-    """A model gives way only when asked to, and only to another model.
+    """A model gives way only when asked to, and only to another model; never the one in use.
 
     Raises:
-        UsageRefused: something of that name is there.
+        UsageRefused: something of that name is there, or it is the model in use.
+        ModelRefused: which model is in use cannot be read.
     """
     if not folder.exists():
         return
@@ -95,6 +97,13 @@ def refuse_existing(folder: Path, *, replace: bool) -> None:
     if not (folder / MANIFEST).is_file():
         allowed = "only a model is replaced by a model"
         problem = Problem(str(folder), "it is not a model", allowed, "Choose another name.")
+        raise UsageRefused("The model was not written", [problem])
+    place = folder.resolve()
+    in_use = read_current(place.parent)
+    if in_use is not None and in_use.folder == place.name:
+        allowed = "the model in use is replaced by a promotion alone"
+        remedy = "Choose another name, then `spinecast promote` that model."
+        problem = Problem(str(folder), "it is in use", allowed, remedy)
         raise UsageRefused("The model was not written", [problem])
 
 

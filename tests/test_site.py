@@ -409,17 +409,6 @@ def test_a_misleading_name_may_be_explained(write, tiny):
     assert read_site(write("site.toml", HEAD + site), tiny).columns["pain"].column == "VAS_12M"
 
 
-def test_an_outcome_that_repeats_a_factor_is_refused(write, tiny):
-    site = TINY.split("[columns.smoking]")[0].replace('unit = "0-100"', "")
-    site += '[columns.pain_followup]\ncolumn = "Kopie"\n'
-    few = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n};{n}\n" for n in range(11))
-    many = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n % 11};{n % 11}\n" for n in range(60))
-    with pytest.raises(DataRefused, match="says for every patient what pain says"):
-        mapped(write, tiny, many, site)
-    # Eleven patients may be alike by chance.
-    assert len(mapped(write, tiny, few, site)[1].accepted) == 11
-
-
 def test_open_decisions_are_all_listed_and_nothing_runs(write, tiny):
     site = (
         TINY.replace('"0-100"', '"?"')

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from spinecast.errors import SpinecastError
-from spinecast.explaining.scoring import Scorer
 from spinecast.explaining.current import CURRENT, read_current
+from spinecast.explaining.scoring import Scorer
 from spinecast.promotion.answering import scorer_in_use
 from spinecast.web.questions import Form, form_of
 

@@ -22,7 +22,6 @@ from spinecast.site.combinations import COMBINATIONS
 from spinecast.site.declaration import FileForm
 from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.mapping import map_file
-from spinecast.site.oddities import oddities
 from spinecast.site.overview import remarks, table, unmapped
 from spinecast.site.reading import column_names, pieces
 from spinecast.site.reconciling import read_site
@@ -624,19 +623,3 @@ def test_the_invented_hospital_has_what_makes_a_file_untidy(cohorts):
     assert all(sign in text for sign in (";", "-9", "k.A.", "92,1", "weibl.", "Opioide_12M"))
     frame = pd.read_csv(cohorts[1], sep=";", encoding="cp1252", dtype="str")
     assert frame["Fallnummer"].duplicated().sum() > 10
-
-
-# --- oddities -------------------------------------------------------------------------------------
-
-
-def test_a_mean_far_from_anybodys_is_said_and_simulated_patients_are_not_odd(registry):
-    codes = simulate(registry, 300, 5).cohort().codes.copy()
-    assert list(oddities(registry, codes)) == []
-    odi, smoking = (registry.names.index(name) for name in ("odi_baseline", "smoking_status"))
-    codes[:, odi] /= 10
-    codes[:, smoking] = 2
-    told = list(oddities(registry, codes))
-    assert [text.split(":")[0] for text in told] == ["odi_baseline", "smoking_status"]
-    assert "100% are 'current'" in told[1]
-    # A handful of patients may be anything.
-    assert list(oddities(registry, codes[:15])) == []

@@ -73,12 +73,17 @@ def place(tmp_path_factory, trained, cohort):
         "data": {"sha256": file_fingerprint(place / "own.csv")},
         "performance": PERFORMANCE,
     }
+    lineage = [{"id": "the first", "sha256": file_fingerprint(place / "own.csv")}]
+    update = {"rung": "slope", "lineage": lineage}
+    updated = told | {"data": {"sha256": "of another file"}, "update": update}
     upside_down = replace(trained.model, beta=-trained.model.beta)
     for name, model, story in (
         ("one", trained.model, told),
         ("two", replace(trained.model, level=0.8), told),
         ("three", replace(trained.model, level=0.7), told),
         ("bad", upside_down, told),
+        ("updated", trained.model, updated),
+        ("learned anew", trained.model, updated | {"update": update | {"rung": "retrain"}}),
         ("other outcome", trained.model, told | {"outcome": OTHER}),
     ):
         write_bundle(place / "models" / name, model, facts, trained.booster, story)
@@ -284,6 +289,13 @@ def test_other_patients_answer_every_bound(ruled):
     assert told["Net benefit over acting on all, at 20%"].verdict == "held"
     assert told["AUROC by sex, female"].verdict == "held"
     assert told["AUROC by sex, not known"].found.startswith("not judged: fewer than")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("updated", "cross-validation"), ("learned anew", "other patients")]
+)
+def test_patients_of_the_model_an_update_started_from_are_its_own(dossier, name, kind):
+    assert dossier(name, "own.csv", None).kind == kind
 
 
 def test_of_the_trainings_own_patients_only_cross_validation_counts(ruled, trained):

@@ -54,6 +54,25 @@ class Bundle:
     explainer: Explainer
     training: Mapping[str, Any]
 
+    @property
+    def lineage(self) -> tuple[tuple[str, str], ...]:
+        """Each model whose patients stand behind this one, with its file's fingerprint.
+
+        This model comes first. An updated model also rests on the files of those it came from,
+        unless it was learned anew.
+        """
+        own = self.training.get("data", {}).get("sha256")
+        update = self.training.get("update", {})
+        before = () if update.get("rung") == "retrain" else update.get("lineage", ())
+        return (
+            *([(self.explainer.identity.id, str(own))] if own else []),
+            *((str(model["id"]), str(model["sha256"])) for model in before),
+        )
+
+    def learned_from(self, sha256: str) -> bool:
+        """Whether the file of this fingerprint stands behind the model: it flatters the figures."""
+        return sha256 in [file for _, file in self.lineage]
+
 
 def write_bundle(
     folder: Path,

@@ -19,6 +19,7 @@ import pytest
 from spinecast.errors import ModelRefused, UsageRefused
 from spinecast.explaining import bundle
 from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.explaining.current import CURRENT, Current
 from spinecast.explaining.manifest import MANIFEST
 from spinecast.files import FORMER, STALE, UNFINISHED
 
@@ -399,6 +400,18 @@ def test_a_spoilt_model_may_be_replaced(write):
     (folder / "model.json").write_text("{")
     write(replace=True)
     assert read_bundle(folder)
+
+
+def test_the_model_in_use_is_never_replaced_and_its_neighbours_may_be(write):
+    folder, other = write(), write("other")
+    before = contents(folder)
+    in_use = Current(folder.name, "some id", "some hash", 1, "some hash")
+    (folder.parent / CURRENT).write_text(in_use.text())
+    said = usage(write, replace=True)
+    assert "it is in use" in said
+    assert "spinecast promote" in said
+    assert contents(folder) == before
+    assert write("other", replace=True) == other
 
 
 @pytest.mark.parametrize("options", [{}, {"replace": True}])

@@ -22,7 +22,6 @@ from spinecast.site.combinations import COMBINATIONS
 from spinecast.site.declaration import FileForm
 from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.mapping import map_file
-from spinecast.site.oddities import oddities
 from spinecast.site.overview import remarks, table, unmapped
 from spinecast.site.reading import column_names, pieces
 from spinecast.site.reconciling import read_site
@@ -409,17 +408,6 @@ def test_a_misleading_name_may_be_explained(write, tiny):
     assert read_site(write("site.toml", HEAD + site), tiny).columns["pain"].column == "VAS_12M"
 
 
-def test_an_outcome_that_repeats_a_factor_is_refused(write, tiny):
-    site = TINY.split("[columns.smoking]")[0].replace('unit = "0-100"', "")
-    site += '[columns.pain_followup]\ncolumn = "Kopie"\n'
-    few = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n};{n}\n" for n in range(11))
-    many = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n % 11};{n % 11}\n" for n in range(60))
-    with pytest.raises(DataRefused, match="says for every patient what pain says"):
-        mapped(write, tiny, many, site)
-    # Eleven patients may be alike by chance.
-    assert len(mapped(write, tiny, few, site)[1].accepted) == 11
-
-
 def test_open_decisions_are_all_listed_and_nothing_runs(write, tiny):
     site = (
         TINY.replace('"0-100"', '"?"')
@@ -635,19 +623,3 @@ def test_the_invented_hospital_has_what_makes_a_file_untidy(cohorts):
     assert all(sign in text for sign in (";", "-9", "k.A.", "92,1", "weibl.", "Opioide_12M"))
     frame = pd.read_csv(cohorts[1], sep=";", encoding="cp1252", dtype="str")
     assert frame["Fallnummer"].duplicated().sum() > 10
-
-
-# --- oddities -------------------------------------------------------------------------------------
-
-
-def test_a_mean_far_from_anybodys_is_said_and_simulated_patients_are_not_odd(registry):
-    codes = simulate(registry, 300, 5).cohort().codes.copy()
-    assert list(oddities(registry, codes)) == []
-    odi, smoking = (registry.names.index(name) for name in ("odi_baseline", "smoking_status"))
-    codes[:, odi] /= 10
-    codes[:, smoking] = 2
-    told = list(oddities(registry, codes))
-    assert [text.split(":")[0] for text in told] == ["odi_baseline", "smoking_status"]
-    assert "100% are 'current'" in told[1]
-    # A handful of patients may be anything.
-    assert list(oddities(registry, codes[:15])) == []

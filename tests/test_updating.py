@@ -41,7 +41,7 @@ from spinecast.updating.newcomers import Newcomers
 from spinecast.updating.recalibrating import RecalibrationPrior, columns_of, shifted, stretched
 from spinecast.updating.revision import LEAST_SD, beliefs, between_hospitals, revise
 from spinecast.updating.rungs import Climb, inner_folds
-from spinecast.updating.testing import Doubt, good_enough
+from spinecast.updating.testing import Doubt, _drawn, good_enough
 from test_retraining import followed, listed
 
 LADDER = Ladder(
@@ -303,6 +303,17 @@ def test_a_hospital_of_the_models_own_making_is_kept_nine_times_in_ten(climb):
         new = replace(climb.new, y=y)
         kept += first_question(replace(climb, new=new)).together > LADDER.choice.level
     assert kept >= 36
+
+
+def test_effects_that_scatter_leave_the_mean_risk_of_what_is_drawn_where_it_was():
+    rng = np.random.default_rng(6)
+    margin = rng.normal(-2, 0.5, 300)
+    scatter = rng.normal(0, 1.5, (40, 300))
+    doubt = doubt_of(margin, scatter - scatter.mean(axis=1, keepdims=True))
+    y = (rng.random(300) < expit(margin)).astype(float)
+    drawn = _drawn(doubt, y, 0, 2000, 1)
+    # 600,000 draws have a standard error of 0.0005; uncentred, the mean would be 0.20, not 0.13.
+    assert drawn.mean() == pytest.approx(expit(margin).mean(), abs=0.002)
 
 
 def test_twice_the_failures_are_no_chance(table):

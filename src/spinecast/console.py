@@ -117,15 +117,10 @@ def predictions(found: ForeignPredictions) -> Iterable[str]:
 def mapped(told: Mapped, found: CheckedCohort) -> Iterable[str]:
     """What a mapping made of a hospital's own file, column by column."""
     from spinecast.site import overview
-    from spinecast.site.oddities import oddities
 
     yield f"{told.file.path.name} by {told.site.name}:"
     yield from table(overview.table(told))
     yield from overview.remarks(told, found.rejected)
-    cohort = found.accepted
-    if odd := list(oddities(cohort.registry, cohort.codes)):
-        yield "This looks like a slip of coding:"
-        yield from (f"  - {text}" for text in odd)
     yield ""
 
 

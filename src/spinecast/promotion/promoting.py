@@ -17,14 +17,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from spinecast.errors import ModelRefused, Problem, SpinecastError, UsageRefused
+from spinecast.explaining.current import CURRENT
 from spinecast.explaining.manifest import as_json
 from spinecast.explaining.scoring import Scorer
 from spinecast.files import reason as said_by
 from spinecast.files import whole_file, write_text
-from spinecast.promotion import current as in_use
 from spinecast.promotion import history
+from spinecast.promotion.answering import load_named, manifest_hash
 from spinecast.promotion.audit import Audit, as_current, audit
-from spinecast.promotion.current import load_named, manifest_hash
 from spinecast.promotion.dossier import Dossier, gather
 from spinecast.promotion.gate import GateFile, read_gate
 from spinecast.promotion.history import START, Entry, History
@@ -213,7 +213,7 @@ def _ready(models: Path) -> tuple[Audit, tuple[str, ...]]:
     Raises:
         ModelRefused: the history contradicts itself, or `CURRENT`.
     """
-    for name in (history.FILE, in_use.FILE):
+    for name in (history.FILE, CURRENT):
         for left in models.glob(f".{name}.*.tmp"):
             left.unlink(missing_ok=True)
     told = audit(models)
@@ -222,9 +222,9 @@ def _ready(models: Path) -> tuple[Audit, tuple[str, ...]]:
     if told.unfinished is None:
         return told, ()
     last = told.unfinished
-    _write(models / in_use.FILE, as_current(last).text().encode())
+    _write(models / CURRENT, as_current(last).text().encode())
     return audit(models), (
-        f"Line {last.line} was interrupted before {in_use.FILE} named {last.folder}; finished.",
+        f"Line {last.line} was interrupted before {CURRENT} named {last.folder}; finished.",
     )
 
 
@@ -262,7 +262,7 @@ def _enter(models: Path, entry: Entry) -> None:
     path = models / history.FILE
     before = path.read_bytes() if path.exists() else b""
     _write(path, before + entry.text().encode())
-    _write(models / in_use.FILE, as_current(entry).text().encode())
+    _write(models / CURRENT, as_current(entry).text().encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ The old folder is only read. A kill at any moment leaves no half-written model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def read_new(cohort: Path, parent: Bundle, site: Site | None = None) -> Labelled
     """
     registry = parent.explainer.model.registry
     labelled = read_labelled(cohort, registry, parent.training["outcome"], site)
-    known = {sha256: name for name, sha256 in _learned_from(parent)}
+    known = {file: model for model, file in parent.lineage}
     if labelled.facts.sha256 in known:
         raise DataRefused(
             "This cohort cannot update the model",
@@ -129,15 +129,6 @@ def in_order(codes: Matrix, y: Vector) -> tuple[Matrix, Vector]:
     return codes[order], y[order]
 
 
-def _learned_from(parent: Bundle) -> Iterator[tuple[str, str]]:
-    """Every file that the old model and those before it learned from: model's id, fingerprint."""
-    own = parent.training.get("data", {}).get("sha256")
-    if own:
-        yield parent.explainer.identity.id, str(own)
-    for model in parent.training.get("update", {}).get("lineage", ()):
-        yield str(model["id"]), str(model["sha256"])
-
-
 def _refuse_itself(folder: Path, old: Path) -> None:
     if folder.exists() and folder.samefile(old):
         allowed = "an update leaves the old model as it is"
@@ -201,7 +192,7 @@ def _story(
         "update": {
             "parent": parent.explainer.identity.id,
             "data": data,
-            "lineage": [{"id": model, "sha256": sha256} for model, sha256 in _learned_from(parent)],
+            "lineage": [{"id": model, "sha256": sha256} for model, sha256 in parent.lineage],
             "patients": len(climb.new),
             "events": int(climb.new.y.sum()),
             **decision.to_dict(),

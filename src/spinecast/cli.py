@@ -50,7 +50,11 @@ def main() -> None:
         click.echo(str(refused), err=True)
         sys.exit(refused.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped. Nothing was left half-written; run the command again.", err=True)
+        click.echo(
+            "Stopped. Nothing was left half-written, and what was finished stands; "
+            "run the command again.",
+            err=True,
+        )
         sys.exit(STOPPED)
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.
@@ -678,6 +682,7 @@ def promote(
 
     Exit code 4 when the gate refuses, with every bound that stands against it.
     """
+    from spinecast import console
     from spinecast.promotion import promoting, telling
 
     if out is not None:
@@ -694,6 +699,8 @@ def promote(
         site_file=site_file,
         registry_folder=registry_folder,
     )
+    for line in console.labelled(found.labelled) if found.labelled else ():
+        console.note(line)
     for line in telling.decided(found):
         click.echo(line)
     if out is not None:

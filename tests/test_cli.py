@@ -576,6 +576,7 @@ def test_a_model_is_trained_with_another_registry(tiny_training, tiny_model, tin
     assert f"Model {identity.id} in {tiny_model}; MLflow run " in tiny_training.out
     assert (identity.registry, identity.trained_on) == (tiny.id, "simulated")
     page = Path(tiny_training.out.splitlines()[-1])
+    assert tiny_training.out.splitlines()[-2].startswith("Next, on patients it has not met: ")
     assert page.parts[-4:] == ("runs", "reports", "tiny", "report.html")
     assert page.is_file()
     assert [*page.parents[2].glob("artifacts/**/report/report.html")]

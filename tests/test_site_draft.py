@@ -320,3 +320,12 @@ def test_a_training_remembers_through_which_mapping_it_read(registry, theirs):
 
     site = read_site(WORKED_EXAMPLE, registry)
     assert read_labelled(theirs, registry, site=site).facts.mapping_sha256 == site.sha256 != ""
+
+
+@pytest.mark.parametrize("own", ["hospital.csv", "hospital.xlsx", "semicolons.csv", "strange.csv"])
+def test_a_hospitals_file_without_its_mapping_is_told_of_map(theirs, tmp_path, own):
+    (tmp_path / "hospital.csv").write_bytes(theirs.read_bytes())
+    (tmp_path / "hospital.xlsx").write_bytes(b"")
+    (tmp_path / "semicolons.csv").write_text("Nr;Alter\n1;50\n")
+    (tmp_path / "strange.csv").write_text("Nr,Alter\n1,50\n")
+    assert "`spinecast map FILE --out site.toml`" in spinecast("check", tmp_path / own).err

@@ -219,6 +219,14 @@ def test_a_word_nobody_mapped_rejects_its_row_and_is_counted(write, tiny):
     assert any("'manchmal' 2, 'neinn' 1" in line for line in remarks(made, found.rejected))
 
 
+def test_a_fault_names_the_mapping_and_its_word_as_they_are_written(write, tiny):
+    ours = write("ours.toml", HEAD + TINY.replace("ja = ", "Ja = "))
+    theirs = write("a.csv", "Nr;VAS;Raucher\np1;20;jaa\np2;20;Ja\n")
+    (fault,) = check(theirs, tiny, read_site(ours, tiny)).rejected.problems()
+    assert "ours.toml has no level for it. Is it a misspelt 'Ja'?" in str(fault)
+    assert str(fault).endswith("(or to unknown) in ours.toml.")
+
+
 def test_a_reason_names_the_hospitals_column_value_and_row(write, tiny):
     _, found = mapped(write, tiny, ROWS + "p4;730;ja\n")
     (problem,) = found.rejected.problems()

@@ -134,7 +134,8 @@ def drafted(made: Draft, out: Path) -> Iterable[str]:
     if made.decisions:
         yield f"A person has to decide ({len(made.decisions)}):"
         yield from (f"  - {decision}" for decision in made.decisions)
-    yield f"Finish {out}, then: spinecast check {made.file.path} --site {out}"
+    waits = 'Each stands there as "?". ' if made.decisions else ""
+    yield f"{waits}Finish {out}, then: spinecast check {made.file.path} --site {out}"
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:

@@ -36,7 +36,11 @@ def main() -> None:
         click.echo(str(refused), err=True)
         sys.exit(refused.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped. Nothing was left half-written; run the command again.", err=True)
+        click.echo(
+            "Stopped. Nothing was left half-written, and what was finished stands; "
+            "run the command again.",
+            err=True,
+        )
         sys.exit(STOPPED)
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.

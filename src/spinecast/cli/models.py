@@ -93,6 +93,9 @@ def train(
         f"Model {told.model_id} in {out}; MLflow run {told.run_id}, "
         f"to be served as {told.model_uri}."
     )
+    click.echo(
+        f"Next, on patients it has not met: spinecast validate COHORT --model {out} --out DIR"
+    )
     click.echo(f"{told.page}")
 
 

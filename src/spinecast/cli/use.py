@@ -131,6 +131,7 @@ def promote(
 
     Exit code 4 when the gate refuses, with every bound that stands against it.
     """
+    from spinecast import console
     from spinecast.promotion import promoting, telling
 
     if out is not None:
@@ -147,6 +148,8 @@ def promote(
         site_file=site_file,
         registry_folder=registry_folder,
     )
+    for line in console.labelled(found.labelled) if found.labelled else ():
+        console.note(line)
     for line in telling.decided(found):
         click.echo(line)
     if out is not None:

@@ -109,13 +109,13 @@ def refuse_existing(folder: Path, *, replace: bool) -> None:
     """
     if not folder.exists():
         return
-    if not replace:
-        allowed = "a model is never overwritten unasked"
-        problem = Problem(str(folder), "it exists", allowed, "Choose another name, or --replace.")
-        raise UsageRefused("The model was not written", [problem])
     if not (folder / MANIFEST).is_file():
         allowed = "only a model is replaced by a model"
         problem = Problem(str(folder), "it is not a model", allowed, "Choose another name.")
+        raise UsageRefused("The model was not written", [problem])
+    if not replace:
+        allowed = "a model is never overwritten unasked"
+        problem = Problem(str(folder), "it exists", allowed, "Choose another name, or --replace.")
         raise UsageRefused("The model was not written", [problem])
     place = folder.resolve()
     in_use = read_current(place.parent)

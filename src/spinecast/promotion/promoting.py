@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.errors import ModelRefused, Problem, SpinecastError, UsageRefused
 from spinecast.explaining.current import CURRENT
 from spinecast.explaining.manifest import as_json
@@ -44,12 +45,14 @@ class Decision:
         ruling: every bound; None for a rollback.
         evidence: the cohort in counts, and the bounds, as the history keeps them.
         notes: what else has to be said.
+        labelled: the cohort the gate was held against; None for a rollback.
     """
 
     entry: Entry | None
     ruling: Ruling | None
     evidence: dict[str, Any] | None
     notes: tuple[str, ...]
+    labelled: LabelledCohort | None = None
 
 
 def promote(
@@ -94,7 +97,7 @@ def promote(
         ruling = rule(asked, dossier)
         evidence = _evidence(dossier, ruling)
         if not ruling.holds and override is None:
-            return Decision(None, ruling, evidence, notes)
+            return Decision(None, ruling, evidence, notes, dossier.labelled)
         failed = tuple(finding.bound for finding in ruling.refusing)
         entry = _next(
             before,
@@ -112,7 +115,8 @@ def promote(
         _enter(models, entry)
         if override is not None and not failed:
             notes = (*notes, "Every bound held: there was nothing to override.")
-        return Decision(entry, ruling, evidence, (*notes, mirror(_grown(before, entry), home)))
+        told = (*notes, mirror(_grown(before, entry), home))
+        return Decision(entry, ruling, evidence, told, dossier.labelled)
 
 
 def rollback(*, by: str, reason: str, models: Path, home: Path) -> Decision:

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spinecast.site.drafting import Draft
+from spinecast.site.declaration import OPEN
+from spinecast.site.drafting import HEAD_ASKS, Draft
 from spinecast.site.proposing import DraftLine
 
 WIDTH = 100
@@ -30,6 +31,8 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield from comment(decision, first="  - ")
     yield ""
     for key, value in draft.head.items():
+        if value == OPEN:
+            yield from comment(f"DECIDE {key}: {HEAD_ASKS[key]}")
         yield f"{key} = {written(value)}"
     yield from _file(draft)
     for line in draft.lines:

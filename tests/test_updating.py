@@ -465,9 +465,7 @@ def place(tiny, tmp_path_factory):
         trained_on="simulated",
         outcome=found.labels.definition,
     )
-    write_bundle(
-        folder / "old", result.model, result.facts, result.booster, _story(result, found)
-    )
+    write_bundle(folder / "old", result.model, result.facts, result.booster, _story(result, found))
     return folder
 
 

@@ -135,7 +135,7 @@ def drafted(made: Draft, out: Path) -> Iterable[str]:
     yield f"{out}: {len(made.lines)} of our columns found, {sure} of them without a question."
     yield from made.notes
     if made.later:
-        yield f"After the operation, never offered as factors: {', '.join(made.later)}"
+        yield f"Known only afterwards, never offered as factors: {', '.join(made.later)}"
     if made.decisions:
         yield f"A person has to decide ({len(made.decisions)}):"
         yield from (f"  - {decision}" for decision in made.decisions)

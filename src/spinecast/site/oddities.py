@@ -29,7 +29,7 @@ def oddities(registry: Registry, codes: NDArray[np.float64]) -> Iterator[str]:
     """
     for at, factor in enumerate(registry.factors):
         known = codes[:, at][~np.isnan(codes[:, at])]
-        if len(known) >= LEAST_KNOWN:
+        if len(known) >= LEAST_KNOWN and factor.is_described:
             yield from _odd_mean(factor, known) if factor.is_numeric else _odd_level(factor, known)
 
 

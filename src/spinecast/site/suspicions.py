@@ -140,7 +140,7 @@ def copies(site: Site, targets: Mapping[str, Target], table: pd.DataFrame) -> It
                 yield Problem(
                     f"{site.name} [columns.{after.name}]",
                     given,
-                    "an outcome is what came after the operation",
+                    "an outcome is what came afterwards",
                     "Name the follow-up column, or leave the outcome out.",
                 )
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from spinecast.cli import commands
 from spinecast.errors import UsageRefused
 from spinecast.exchange.json_schema import json_schema_text
 from spinecast.exchange.redcap_dictionary import dictionary_csv
@@ -215,3 +217,12 @@ def test_who_a_row_is_about_may_be_its_number_and_the_refusal_says_so(tmp_path, 
     (tmp_path / "site.toml").write_text('[columns.age]\ncolumn = "a"\n', encoding="utf-8")
     with pytest.raises(UsageRefused, match='by = "row number"'):
         read_site(tmp_path / "site.toml", least)
+
+
+def test_the_draft_of_a_mapping_leads_on_with_the_same_registry(folder, tmp_path):
+    cohort, out = tmp_path / "file.csv", tmp_path / "site.toml"
+    cohort.write_text("Age,Pain\n50,1\n61,0\n", encoding="utf-8")
+    told = CliRunner().invoke(
+        commands, ["map", str(cohort), "--out", str(out), "--registry", str(folder)]
+    )
+    assert told.output.rstrip().endswith(f"--site {out} --registry {folder}")

@@ -129,7 +129,7 @@ def mapped(told: Mapped, found: CheckedCohort) -> Iterable[str]:
     yield ""
 
 
-def drafted(made: Draft, out: Path) -> Iterable[str]:
+def drafted(made: Draft, out: Path, registry: Path | None = None) -> Iterable[str]:
     """What a drafted mapping found, and what waits for a person."""
     sure = sum(1 for line in made.lines if not line.open)
     yield f"{out}: {len(made.lines)} of our columns found, {sure} of them without a question."
@@ -139,7 +139,8 @@ def drafted(made: Draft, out: Path) -> Iterable[str]:
     if made.decisions:
         yield f"A person has to decide ({len(made.decisions)}):"
         yield from (f"  - {decision}" for decision in made.decisions)
-    yield f"Finish {out}, then: spinecast check {made.file.path} --site {out}"
+    other = f" --registry {registry}" if registry else ""
+    yield f"Finish {out}, then: spinecast check {made.file.path} --site {out}{other}"
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:

@@ -361,6 +361,8 @@ def test_groups_that_do_not_exist_or_are_too_small_refuse(ruled):
     found = ruled(text.format("luck"))["AUROC by luck"]
     assert found.verdict == "not evaluated"
     assert "sex" in found.found
+    found = ruled(text.format("bmi"))["AUROC by bmi"]
+    assert found.found == "'bmi' is not among the `subgroups` of registry.toml"
 
 
 def test_golden_patients_are_scored(ruled, tmp_path, dossier):

@@ -385,8 +385,8 @@ def refused(write, tiny, site: str, head: str = HEAD) -> str:
             "a number has one level",
         ),
         (('[columns.patient_id]\ncolumn = "Nr"', ""), "[columns.patient_id]: missing"),
-        (('"VAS"', '"VAS_12M"'), "comes from 'VAS_12M'; only what is known before surgery"),
-        (('"VAS"', '"pain_followup"'), "comes from 'pain_followup'; only what is known before"),
+        (('"VAS"', '"VAS_12M"'), "comes from 'VAS_12M'; only what is known beforehand"),
+        (('"VAS"', '"pain_followup"'), "comes from 'pain_followup'; only what is known beforehand"),
     ],
 )
 def test_a_mistake_in_a_mapping_is_said_with_what_to_do(write, tiny, change, says):

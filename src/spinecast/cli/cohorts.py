@@ -99,7 +99,7 @@ def map_columns(
     refuse_existing(out)
     made = drafting.draft(cohort, registry_of(registry_folder), sheet=sheet, header_row=header_row)
     write_text(out, draft_text.as_toml(made))
-    for line in console.drafted(made, out):
+    for line in console.drafted(made, out, registry_folder):
         click.echo(line)
 
 

@@ -122,8 +122,8 @@ def _tells(registry: Registry, codes: FloatArray, failed: FloatArray) -> Iterato
                 (factor.name,),
                 "",
                 f"alone it tells who failed (AUROC {area:.2f})",
-                "it was filled in after the operation, or is the outcome under another name",
-                "Only what was recorded before surgery may stand here.",
+                "it was filled in afterwards, or is the outcome under another name",
+                "Only what was recorded beforehand may stand here.",
             )
 
 
@@ -138,7 +138,7 @@ def _area(values: FloatArray, y: FloatArray) -> float:
 
 def _outcome(registry: Registry, failed: FloatArray) -> Iterator[Suspicion]:
     known = failed[~np.isnan(failed)]
-    if len(known) < FEWEST_KNOWN:
+    if len(known) < FEWEST_KNOWN or registry.base_rate is None:
         return
     share = float(known.mean())
     low, high = registry.base_rate.interval

@@ -92,7 +92,7 @@ def _text_of(meaning: float | Fault, written: Callable[[float], str]) -> str | F
 def column_rate(column: Column) -> float:
     """What one of the unit declared for a column is in our unit; 1 without a unit."""
     unit, target = column.line.unit, column.target
-    if not unit:
+    if unit in ("", target.unit):
         return 1.0
     name = units.meant(unit, target.unit, target.bounds)
     return units.choices(target.unit, target.bounds)[name or unit]

@@ -40,7 +40,7 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield from _line(line)
     yield ""
     yield from _rest("Nothing was found for (unknown for everyone)", draft.absent)
-    yield from _rest("After the operation, and used for nothing", draft.later)
+    yield from _rest("Known only afterwards, and used for nothing", draft.later)
     yield from _rest("Not used", draft.unused)
 
 

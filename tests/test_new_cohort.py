@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from spinecast.site.oddities import oddities
 
 from spinecast.cli import commands
 from spinecast.errors import UsageRefused
@@ -136,7 +135,6 @@ def test_only_what_a_registry_says_is_compared_with_a_cohort(least, folder):
     codes = patients(least, stage=0, visits=np.nan)
     codes[0, least.names.index("stage")] = 1  # nearly, not quite constant
     assert not any(one.columns == ("stage",) for one in _suspicions(least, codes))
-    assert list(oddities(least, codes)) == []
     path = folder / "factors" / "all_of_them.toml"
     told = "levels = [1, 2, 3, 4], population = { shares = [0.25, 0.25, 0.25, 0.25] }"
     text = path.read_text(encoding="utf-8").replace("levels = [1, 2, 3, 4]", told, 1)
@@ -144,7 +142,6 @@ def test_only_what_a_registry_says_is_compared_with_a_cohort(least, folder):
     described = load_registry(folder)
     (one,) = (one for one in _suspicions(described, codes) if one.columns == ("stage",))
     assert "assumed: 25%" in one.seen
-    assert any(word.startswith("stage:") for word in oddities(described, codes))
 
 
 def test_a_number_between_the_middles_of_bins_is_no_unused_level(least):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -553,10 +554,12 @@ def test_neither_the_old_model_nor_another_one_is_overwritten_unasked(place, tmp
     with pytest.raises(UsageRefused, match="it is the old model"):
         updated_in(place, place / "old", replace=True)
     (tmp_path / "mine").mkdir()
+    for replace in (False, True):
+        with pytest.raises(UsageRefused, match="not a model"):
+            updated_in(place, tmp_path / "mine", replace=replace)
+    shutil.copytree(place / "old", tmp_path / "other")
     with pytest.raises(UsageRefused, match="it exists"):
-        updated_in(place, tmp_path / "mine")
-    with pytest.raises(UsageRefused, match="not a model"):
-        updated_in(place, tmp_path / "mine", replace=True)
+        updated_in(place, tmp_path / "other")
 
 
 def test_a_model_replaced_when_asked_is_whole(place, tmp_path):

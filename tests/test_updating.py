@@ -554,9 +554,9 @@ def test_neither_the_old_model_nor_another_one_is_overwritten_unasked(place, tmp
     with pytest.raises(UsageRefused, match="it is the old model"):
         updated_in(place, place / "old", replace=True)
     (tmp_path / "mine").mkdir()
-    for replace in (False, True):
+    for asked in (False, True):
         with pytest.raises(UsageRefused, match="not a model"):
-            updated_in(place, tmp_path / "mine", replace=replace)
+            updated_in(place, tmp_path / "mine", replace=asked)
     shutil.copytree(place / "old", tmp_path / "other")
     with pytest.raises(UsageRefused, match="it exists"):
         updated_in(place, tmp_path / "other")

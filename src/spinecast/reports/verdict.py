@@ -109,6 +109,9 @@ def _simple(found: Evidence) -> Iterator[str]:
     ]
     if apart:
         yield f"Log-loss lower by, against: {'; '.join(apart)}."
+    rival = found.result.rival
+    if rival and rival.is_own_training:
+        yield rival.remarks[0]
 
 
 def _elsewhere(found: Evidence) -> Iterator[str]:

@@ -56,20 +56,29 @@ def read_new(cohort: Path, parent: Bundle, site: Site | None = None) -> Labelled
     """
     registry = parent.explainer.model.registry
     labelled = read_labelled(cohort, registry, parent.training["outcome"], site)
+    refuse_known(labelled, parent)
+    return labelled
+
+
+def refuse_known(labelled: LabelledCohort, parent: Bundle) -> None:
+    """A model learns nothing new from patients that it, or one it came from, has learned from.
+
+    Raises:
+        DataRefused: they are of that very file.
+    """
     known = {file: model for model, file in parent.lineage}
     if labelled.facts.sha256 in known:
         raise DataRefused(
             "This cohort cannot update the model",
             [
                 Problem(
-                    str(cohort),
+                    labelled.name,
                     f"model {known[labelled.facts.sha256]} was trained on this very file",
                     f"other patients are needed. {SAME[:-1]}",
                     "Name a file of new patients.",
                 )
             ],
         )
-    return labelled
 
 
 def update(

@@ -19,6 +19,7 @@ import pytest
 from spinecast.errors import ModelRefused, UsageRefused
 from spinecast.explaining import bundle
 from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.explaining.current import CURRENT, Current
 from spinecast.explaining.manifest import MANIFEST
 from spinecast.files import FORMER, STALE, UNFINISHED
 
@@ -401,6 +402,18 @@ def test_a_spoilt_model_may_be_replaced(write):
     assert read_bundle(folder)
 
 
+def test_the_model_in_use_is_never_replaced_and_its_neighbours_may_be(write):
+    folder, other = write(), write("other")
+    before = contents(folder)
+    in_use = Current(folder.name, "some id", "some hash", 1, "some hash")
+    (folder.parent / CURRENT).write_text(in_use.text())
+    said = usage(write, replace=True)
+    assert "it is in use" in said
+    assert "spinecast promote" in said
+    assert contents(folder) == before
+    assert write("other", replace=True) == other
+
+
 @pytest.mark.parametrize("options", [{}, {"replace": True}])
 @pytest.mark.parametrize("kind", ["folder", "empty folder", "file"])
 def test_what_is_not_a_model_is_not_replaced(write, tmp_path, kind, options):
@@ -413,7 +426,7 @@ def test_what_is_not_a_model_is_not_replaced(write, tmp_path, kind, options):
             (thing / "thesis.txt").write_text("thesis")
     before = contents(tmp_path)
     said = usage(write, **options)
-    assert ("not a model" if options else "it exists") in said
+    assert "not a model" in said  # --replace would not help, so it is not named
     assert contents(tmp_path) == before
     assert thing.exists()
 

@@ -32,6 +32,9 @@ COMMANDS = (
     *("factors", "template", "simulate", "map", "check", "train", "score", "validate"),
     *("update", "promote", "rollback", "history", "serve"),
 )
+STOPPED = (
+    "Stopped. Nothing was left half-written, and what was finished stands; run the command again.\n"
+)
 EXAMPLE = Path(__file__).parent.parent / "data" / "example_patient.json"
 RECIPE = """
 baselines = ["published evidence"]
@@ -221,7 +224,7 @@ def test_who_stops_a_command_is_told_that_nothing_is_broken(monkeypatch):
     monkeypatch.setattr(catalogue, "listing", mock.Mock(side_effect=KeyboardInterrupt))
     answer = spinecast("factors")
     assert answer.code == 130
-    assert answer.err == "Stopped. Nothing was left half-written; run the command again.\n"
+    assert answer.err == STOPPED
 
 
 def test_too_little_memory_is_no_bug(monkeypatch):
@@ -286,7 +289,7 @@ def test_ctrl_c_stops_a_long_command_and_leaves_nothing(tmp_path):
         command.send_signal(signal.SIGINT)
         said = command.stderr.read()
         assert command.wait(60) == 130
-    assert said == "Stopped. Nothing was left half-written; run the command again.\n"
+    assert said == STOPPED
     assert not list(tmp_path.iterdir())
 
 
@@ -573,6 +576,7 @@ def test_a_model_is_trained_with_another_registry(tiny_training, tiny_model, tin
     assert f"Model {identity.id} in {tiny_model}; MLflow run " in tiny_training.out
     assert (identity.registry, identity.trained_on) == (tiny.id, "simulated")
     page = Path(tiny_training.out.splitlines()[-1])
+    assert tiny_training.out.splitlines()[-2].startswith("Next, on patients it has not met: ")
     assert page.parts[-4:] == ("runs", "reports", "tiny", "report.html")
     assert page.is_file()
     assert [*page.parents[2].glob("artifacts/**/report/report.html")]
@@ -675,6 +679,7 @@ def test_a_gate_refuses_with_exit_code_4_and_by_how_much(promoted, place):
     strict, _, _ = promoted
     assert strict.code == ModelRefused.exit_code
     assert "It misses by 4,880" in strict.err
+    assert "120 rows: 120 accepted, 0 rejected." in strict.err
     assert "FAILED" in strict.out
     told = json.loads((place / "no.json").read_text())
     assert told["promoted"] is False

@@ -131,7 +131,7 @@ BROKEN = [
     (FACTORS, '["Hernia", "stenosis"]', '["Hernia", "Hernia"]', "at least two different levels"),
     (FACTORS, '[smoking.prior]', '[smoking.level_labels]\nx = "X"\n[smoking.prior]', "given ['x']"),
     # order of events
-    (FACTORS, 'known_at = "referral"', 'known_at = "operation"', "not known before surgery"),
+    (FACTORS, 'known_at = "referral"', 'known_at = "operation"', "not known beforehand"),
     (FACTORS, 'known_at = "referral"', 'known_at = "follow-up"', "as a mechanism instead"),
     # priors
     (FACTORS, "current = 1.5 }", "current = 1.1 }", "current has odds ratio 1.1; the declared"),
@@ -290,7 +290,7 @@ def test_an_outcome_known_before_surgery_is_refused(tiny, failure):
     )
     found = contradictions(tiny.model_copy(update={"outcome": changed}))
     assert [problem.where for problem in found] == ["outcome.toml [definitions.own]"]
-    assert "known before surgery" in str(found[0])
+    assert "known beforehand" in str(found[0])
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,16 @@ def test_refits_of_other_patients_differ_and_lie_around_the_model(tiny):
     assert np.all(away < 1.5 * spread + 0.02)
 
 
+def test_trees_whose_share_is_sure_have_the_models_own_weight_in_every_refit(tiny):
+    """The model's trees are recalibrated already; a refit must not do it twice."""
+    sure = WITH_TREES.trees.model_copy(update={"share_sd": 1e-6})
+    recipe = WITH_TREES.model_copy(update={"trees": sure})
+    model = EvidenceInformedClassifier(tiny, recipe).fit(*together(tiny)).model_
+    assert len(model.trees)
+    assert abs(model.recalibration.slope - 1) > 0.005
+    assert model.refits.tree_share == pytest.approx(np.ones(3), abs=1e-4)
+
+
 # --- few patients ----------------------------------------------------------------------------
 
 

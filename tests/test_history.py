@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinecast.errors import ModelRefused
-from spinecast.promotion import current, history
+from spinecast.explaining.current import CURRENT
+from spinecast.promotion import history
+from spinecast.promotion.answering import scorer_in_use
 from spinecast.promotion.audit import as_current, audit, verify
 from spinecast.promotion.history import START, Entry, History, read_chain
 from spinecast.promotion.mirror import Head, contradictions
@@ -55,7 +57,7 @@ def place(tmp_path_factory):
 def kept(place, entries, named=None, *, raw=None):
     """A models folder with this history, and `CURRENT` as it says, or as `named` says."""
     (place / history.FILE).write_bytes(content(entries) if raw is None else raw)
-    (place / current.FILE).write_text(as_current(named or entries[-1]).text())
+    (place / CURRENT).write_text(as_current(named or entries[-1]).text())
     return place
 
 
@@ -76,7 +78,7 @@ def test_what_was_written_is_read_back_and_whole(entries):
 @given(chains(), st.data())
 def test_any_single_byte_that_was_changed_is_found(place, entries, data):
     kept(place, entries)
-    file = place / data.draw(st.sampled_from([history.FILE, current.FILE]))
+    file = place / data.draw(st.sampled_from([history.FILE, CURRENT]))
     before = file.read_bytes()
     at = data.draw(st.integers(0, len(before) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != before[at]))
@@ -213,7 +215,7 @@ def test_current_put_back_to_an_older_line_is_found(place, five):
 
 def test_current_that_is_gone_is_found_and_what_it_should_say_is_told(place, five):
     kept(place, five)
-    (place / current.FILE).unlink()
+    (place / CURRENT).unlink()
     assert f'"hash": "{five[-1].hash}"' in said(place)
 
 
@@ -227,17 +229,17 @@ def test_one_line_more_than_current_knows_is_an_unfinished_promotion(place, five
 
 def test_the_first_line_without_current_is_an_unfinished_promotion(place, five):
     kept(place, five[:1])
-    (place / current.FILE).unlink()
+    (place / CURRENT).unlink()
     assert audit(place).unfinished == five[0]
 
 
 @pytest.mark.parametrize("text", ["", "demo", "[]", "{}", "null", '{"folder": 1}', "\ud7ff[["])
 def test_current_with_something_else_in_it_is_refused(place, five, text):
     kept(place, five)
-    (place / current.FILE).write_text(text)
+    (place / CURRENT).write_text(text)
     assert "edited or damaged" in said(place)
     with pytest.raises(ModelRefused, match="history --verify"):
-        current.scorer_in_use(place)
+        scorer_in_use(place)
 
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "/etc", "a/b", "", "."])
@@ -245,7 +247,7 @@ def test_current_names_no_folder_outside_the_models(place, five, folder):
     outside = replace(five[-1], folder=folder)
     kept(place, [*five[:-1], outside])
     with pytest.raises(ModelRefused):
-        current.scorer_in_use(place)
+        scorer_in_use(place)
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"7\n", b'{"hash":1}\n'])

@@ -57,6 +57,33 @@ def test_the_outcome_is_the_one_asked_for_or_the_registrys_own(tiny, written):
     assert (other.labels.definition, other.labels.failures) == ("painful", 2)
 
 
+@pytest.mark.parametrize(("patients", "is_refused"), [(29, False), (30, True), (31, True)])
+def test_a_followup_that_repeats_a_factor_is_refused(tiny, written, patients, is_refused):
+    rows = [
+        f"{{name}},2023-01-01,{number % 11},2024-01-01,{number % 11},no\n"
+        for number in range(patients)
+    ]
+    path = written(*rows)
+    if is_refused:
+        with pytest.raises(DataRefused, match="pain_followup: it says of every patient what pain"):
+            read_labelled(path, tiny)
+    else:
+        assert len(read_labelled(path, tiny).cohort) == patients
+
+
+def test_one_patient_who_differs_makes_a_followup_one(tiny, written):
+    rows = [f"{{name}},2023-01-01,{n % 11},2024-01-01,{n % 11},no\n" for n in range(40)]
+    assert len(read_labelled(written(*rows, FAILED), tiny).cohort) == 41
+
+
+def test_a_rare_answer_may_agree_by_chance(tiny, written):
+    same = "{name},2023-01-01,2,2024-01-01,2,no\n"
+    other = "{name},2023-01-01,8,2024-01-01,8,no\n"
+    assert read_labelled(written(*[same] * 40, *[other] * 9), tiny)
+    with pytest.raises(DataRefused, match="no follow-up"):
+        read_labelled(written(*[same] * 40, *[other] * 10), tiny)
+
+
 def test_an_outcome_nobody_defined_is_refused_with_those_there_are(tiny, written):
     with pytest.raises(UsageRefused, match="painful"):
         read_labelled(written(WELL), tiny, "cured")

@@ -162,7 +162,7 @@ def test_an_unreadable_file_hides_no_problem_of_another(folder):
         ("registry.toml", "[domains]", "[sources]\n[domains]", "registry.toml sources"),
         ("registry.toml", "[domains]", "[spelling]\n[domains]", "registry.toml spelling"),
         ("registry.toml", '[domains]\nall = "All"', "domains = 3", "domains: given '3'"),
-        ("outcome.toml", 'horizon = "12 months"', "", "outcome.toml horizon: missing"),
+        ("registry.toml", 'horizon = "12 months"', "", "registry.toml horizon: missing"),
         ("outcome.toml", 'kind = "yes_no"', 'kind = "bool"', "outcome.toml columns.2.kind"),
     ],
 )  # fmt: skip
@@ -191,10 +191,10 @@ def test_optional_files_are_held_to_their_schema_too(folder, file, content):
 def test_two_things_broken_are_both_told(folder):
     change(folder, "registry.toml", 'version = "1"', "")
     change(folder, "factors/all.toml", 'known_at = "referral"', 'known_at = "follow-up"')
-    change(folder, "outcome.toml", 'horizon = "12 months"', "")
+    change(folder, "outcome.toml", 'name = "revision"', "")
     where = {problem.where for problem in refusal(folder).problems}
     assert where == {
         "registry.toml version",
         "factors/all.toml [smoking] known_at",
-        "outcome.toml horizon",
+        "outcome.toml columns.2.name",
     }

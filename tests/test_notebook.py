@@ -77,6 +77,46 @@ def test_a_frame_is_not_taken_for_the_cohort_of_the_training(frame, scorer):
     assert "AUROC" in validated._repr_html_()
 
 
+def test_scoring_in_a_notebook_brings_nothing_of_training(bundle_folder):
+    heavy = "xgboost mlflow sklearn shap"
+    code = (
+        "import sys, spinecast\n"
+        f"spinecast.score({{'age': 54}}, {str(bundle_folder)!r})\n"
+        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+def test_a_model_is_updated_and_put_into_use(bundle_folder, tmp_path):
+    models = tmp_path / "models"
+    later = spinecast.simulate(150, seed=21)
+    updated = spinecast.update(later, bundle_folder, models / "new")
+    assert spinecast.score({"age": 54}, updated).model.id == updated.told.model_id
+    assert "Rung:" in updated._repr_html_()
+    write_table(spinecast.simulate(150, seed=22), tmp_path / "later.csv")
+    (tmp_path / "gate.toml").write_text(
+        "[evidence]\nsimulated = true\n[sample_size]\npatients = 20\n"
+    )
+    told = spinecast.promote(
+        models / "new",
+        gate=tmp_path / "gate.toml",
+        cohort=tmp_path / "later.csv",
+        by="A. Surgeon",
+        models=models,
+        runs=tmp_path / "runs",
+    )
+    assert told.decision.entry is not None
+    assert (models / "CURRENT").is_file()
+    assert "A. Surgeon" in told._repr_html_()
+
+
+def test_the_very_patients_of_the_training_update_nothing(bundle_folder, tmp_path):
+    updated = spinecast.update(spinecast.simulate(150, seed=21), bundle_folder, tmp_path / "new")
+    with pytest.raises(DataRefused, match="this very file"):
+        spinecast.update(spinecast.simulate(150, seed=21), updated, tmp_path / "again")
+
+
 def test_importing_spinecast_brings_nothing_heavy():
     heavy = "numpy pandas pydantic xgboost mlflow sklearn click"
     code = f"import sys, spinecast; print([m for m in '{heavy}'.split() if m in sys.modules])"

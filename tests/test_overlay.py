@@ -20,6 +20,7 @@ from spinecast.fitting.recipe import (
     TreeRecipe,
 )
 from spinecast.handbook.catalogue import listing
+from spinecast.knowledge.leaving_out import names_in
 from spinecast.knowledge.loading import load_registry, write_registry
 from spinecast.knowledge.toml_text import toml_text
 from spinecast.modelling.features import Encoding
@@ -135,6 +136,16 @@ def test_everything_that_spoke_of_a_factor_goes_with_it_and_is_told(tmp_path):
     laid = load_registry(tmp_path)
     assert laid.impossible == ()
     assert laid.laid.dropped == ("impossible combination pack_years_without_smoking",)
+
+
+def test_a_factor_asked_only_after_one_that_goes_is_asked_of_everybody(registry, tmp_path):
+    hung = {one.name: names_in(one.asked_when) for one in registry.factors if one.asked_when}
+    assert hung
+    for name, others in hung.items():
+        write(tmp_path, "registry", OURS + f"leave_out = {sorted(others)}")
+        laid = load_registry(tmp_path)
+        assert laid.by_name[name].asked_when == ""
+        assert f"when {name} is asked" in laid.laid.dropped
 
 
 def test_drivers_and_subgroups_that_go_are_told(registry, tmp_path):

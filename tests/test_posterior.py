@@ -143,6 +143,17 @@ def test_the_order_of_patients_does_not_matter(order):
     np.testing.assert_allclose(there.theta, here.theta, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("far", [60.0, 1e4, -1e8])
+def test_a_start_where_no_risk_moves_any_more_is_given_up(far):
+    columns, y = cohort(7, patients=40)
+    held = belief(6, bounds="none")
+    start = np.concatenate([[far], np.zeros(6)])
+    assert np.linalg.matrix_rank(posterior.sums(with_intercept(columns), y, start).curvature) < 7
+    found = fit(columns, y, held, start)
+    assert found.converged
+    np.testing.assert_allclose(found.theta, fit(columns, y, held).theta, atol=1e-6)
+
+
 @given(seeds)
 def test_where_the_search_starts_does_not_matter(seed):
     columns, y = cohort(3)

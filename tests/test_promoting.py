@@ -16,12 +16,13 @@ import pytest
 
 from spinecast.errors import DataRefused, ModelRefused, UsageRefused
 from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.current import CURRENT, read_current
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging.judgement import judge
 from spinecast.patients.tables import file_fingerprint, write_table
-from spinecast.promotion import current, history, promoting
+from spinecast.promotion import history, promoting
+from spinecast.promotion.answering import manifest_hash, scorer_in_use
 from spinecast.promotion.audit import audit, verify
-from spinecast.promotion.current import read_current, scorer_in_use
 from spinecast.promotion.dossier import gather
 from spinecast.promotion.gate import read_gate
 from spinecast.promotion.promoting import LOCK
@@ -72,12 +73,17 @@ def place(tmp_path_factory, trained, cohort):
         "data": {"sha256": file_fingerprint(place / "own.csv")},
         "performance": PERFORMANCE,
     }
+    lineage = [{"id": "the first", "sha256": file_fingerprint(place / "own.csv")}]
+    update = {"rung": "slope", "lineage": lineage}
+    updated = told | {"data": {"sha256": "of another file"}, "update": update}
     upside_down = replace(trained.model, beta=-trained.model.beta)
     for name, model, story in (
         ("one", trained.model, told),
         ("two", replace(trained.model, level=0.8), told),
         ("three", replace(trained.model, level=0.7), told),
         ("bad", upside_down, told),
+        ("updated", trained.model, updated),
+        ("learned anew", trained.model, updated | {"update": update | {"rung": "retrain"}}),
         ("other outcome", trained.model, told | {"outcome": OTHER}),
     ):
         write_bundle(place / "models" / name, model, facts, trained.booster, story)
@@ -285,6 +291,13 @@ def test_other_patients_answer_every_bound(ruled):
     assert told["AUROC by sex, not known"].found.startswith("not judged: fewer than")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("updated", "cross-validation"), ("learned anew", "other patients")]
+)
+def test_patients_of_the_model_an_update_started_from_are_its_own(dossier, name, kind):
+    assert dossier(name, "own.csv", None).kind == kind
+
+
 def test_of_the_trainings_own_patients_only_cross_validation_counts(ruled, trained):
     told = ruled(EVERYTHING, cohort="own.csv")
     assert told["Evidence: whose patients"].verdict == "failed"
@@ -348,6 +361,8 @@ def test_groups_that_do_not_exist_or_are_too_small_refuse(ruled):
     found = ruled(text.format("luck"))["AUROC by luck"]
     assert found.verdict == "not evaluated"
     assert "sex" in found.found
+    found = ruled(text.format("bmi"))["AUROC by bmi"]
+    assert found.found == "'bmi' is not among the `subgroups` of registry.toml"
 
 
 def test_golden_patients_are_scored(ruled, tmp_path, dossier):
@@ -521,7 +536,7 @@ def entered(models, name):
         reason="",
         folder=name,
         model=json.loads((models / name / "manifest.json").read_text())["id"],
-        manifest=current.manifest_hash(models / name),
+        manifest=manifest_hash(models / name),
         registry="tiny",
     )
     promoting._enter(models, entry)
@@ -548,9 +563,9 @@ def test_killed_at_any_moment_history_and_current_agree_or_it_is_finished_next_t
 
 def test_what_was_interrupted_is_finished_by_the_next_promotion_and_said(promote, models):
     promote("one")
-    before = (models / current.FILE).read_bytes()
+    before = (models / CURRENT).read_bytes()
     promote("two")
-    (models / current.FILE).write_bytes(before)
+    (models / CURRENT).write_bytes(before)
     assert scorer_in_use(models).bundle.folder == models / "one"
     with pytest.raises(ModelRefused, match="finishes it"):
         verify(models, models)

@@ -438,7 +438,7 @@ def test_one_site_and_no_dates_are_said(result, labelled, bundle, tmp_path):
     alike = replace(labelled, checked=replace(labelled.checked, accepted=one))
     page = written(result, alike, bundle, tmp_path / "r")
     assert "Not applicable. All patients come from one site." in page
-    assert "Not by period: the dates of operation are not known, or all the same." in page
+    assert "Not by period: the dates are not known, or all the same." in page
 
 
 # --- what the words say ---------------------------------------------------------------------------

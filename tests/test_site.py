@@ -22,7 +22,6 @@ from spinecast.site.combinations import COMBINATIONS
 from spinecast.site.declaration import FileForm
 from spinecast.site.foreign_file import ForeignFile
 from spinecast.site.mapping import map_file
-from spinecast.site.oddities import oddities
 from spinecast.site.overview import remarks, table, unmapped
 from spinecast.site.reading import column_names, pieces
 from spinecast.site.reconciling import read_site
@@ -220,6 +219,14 @@ def test_a_word_nobody_mapped_rejects_its_row_and_is_counted(write, tiny):
     assert any("'manchmal' 2, 'neinn' 1" in line for line in remarks(made, found.rejected))
 
 
+def test_a_fault_names_the_mapping_and_its_word_as_they_are_written(write, tiny):
+    ours = write("ours.toml", HEAD + TINY.replace("ja = ", "Ja = "))
+    theirs = write("a.csv", "Nr;VAS;Raucher\np1;20;jaa\np2;20;Ja\n")
+    (fault,) = check(theirs, tiny, read_site(ours, tiny)).rejected.problems()
+    assert "ours.toml has no level for it. Is it a misspelt 'Ja'?" in str(fault)
+    assert str(fault).endswith("(or to unknown) in ours.toml.")
+
+
 def test_a_reason_names_the_hospitals_column_value_and_row(write, tiny):
     _, found = mapped(write, tiny, ROWS + "p4;730;ja\n")
     (problem,) = found.rejected.problems()
@@ -378,8 +385,8 @@ def refused(write, tiny, site: str, head: str = HEAD) -> str:
             "a number has one level",
         ),
         (('[columns.patient_id]\ncolumn = "Nr"', ""), "[columns.patient_id]: missing"),
-        (('"VAS"', '"VAS_12M"'), "comes from 'VAS_12M'; only what is known before surgery"),
-        (('"VAS"', '"pain_followup"'), "comes from 'pain_followup'; only what is known before"),
+        (('"VAS"', '"VAS_12M"'), "comes from 'VAS_12M'; only what is known beforehand"),
+        (('"VAS"', '"pain_followup"'), "comes from 'pain_followup'; only what is known beforehand"),
     ],
 )
 def test_a_mistake_in_a_mapping_is_said_with_what_to_do(write, tiny, change, says):
@@ -407,17 +414,6 @@ def test_one_column_for_a_factor_and_the_outcome_is_refused(write, tiny):
 def test_a_misleading_name_may_be_explained(write, tiny):
     site = TINY.replace('"VAS"', '"VAS_12M"\nbefore_surgery = "12M is the ward"')
     assert read_site(write("site.toml", HEAD + site), tiny).columns["pain"].column == "VAS_12M"
-
-
-def test_an_outcome_that_repeats_a_factor_is_refused(write, tiny):
-    site = TINY.split("[columns.smoking]")[0].replace('unit = "0-100"', "")
-    site += '[columns.pain_followup]\ncolumn = "Kopie"\n'
-    few = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n};{n}\n" for n in range(11))
-    many = "Nr;VAS;Kopie\n" + "".join(f"p{n};{n % 11};{n % 11}\n" for n in range(60))
-    with pytest.raises(DataRefused, match="says for every patient what pain says"):
-        mapped(write, tiny, many, site)
-    # Eleven patients may be alike by chance.
-    assert len(mapped(write, tiny, few, site)[1].accepted) == 11
 
 
 def test_open_decisions_are_all_listed_and_nothing_runs(write, tiny):
@@ -635,19 +631,3 @@ def test_the_invented_hospital_has_what_makes_a_file_untidy(cohorts):
     assert all(sign in text for sign in (";", "-9", "k.A.", "92,1", "weibl.", "Opioide_12M"))
     frame = pd.read_csv(cohorts[1], sep=";", encoding="cp1252", dtype="str")
     assert frame["Fallnummer"].duplicated().sum() > 10
-
-
-# --- oddities -------------------------------------------------------------------------------------
-
-
-def test_a_mean_far_from_anybodys_is_said_and_simulated_patients_are_not_odd(registry):
-    codes = simulate(registry, 300, 5).cohort().codes.copy()
-    assert list(oddities(registry, codes)) == []
-    odi, smoking = (registry.names.index(name) for name in ("odi_baseline", "smoking_status"))
-    codes[:, odi] /= 10
-    codes[:, smoking] = 2
-    told = list(oddities(registry, codes))
-    assert [text.split(":")[0] for text in told] == ["odi_baseline", "smoking_status"]
-    assert "100% are 'current'" in told[1]
-    # A handful of patients may be anything.
-    assert list(oddities(registry, codes[:15])) == []

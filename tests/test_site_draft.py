@@ -240,6 +240,20 @@ def test_a_file_without_ids_is_asked_about(registry, tmp_path):
     assert line_of(made, "patient_id").keys == {"by": "?"}
 
 
+def test_an_open_word_is_asked_with_the_answers_there_are(registry, tmp_path):
+    rows = {"patient_id": [f"p{at}" for at in range(50)], "hypertension": ["1", "2"] * 25}
+    made = draft(columns(tmp_path / "a.csv", rows), registry)
+    asked = "levels: what '1', '2' mean, of no, yes"
+    assert line_of(made, "hypertension").open == (asked,)
+    assert f"# DECIDE {asked}\n" in as_toml(made)
+
+
+def test_what_is_open_for_the_whole_file_is_asked_where_it_stands(registry, theirs):
+    lines = as_toml(draft(theirs, registry)).splitlines()
+    at = lines.index('repeated = "?"')
+    assert any(line.startswith("# DECIDE repeated: ") for line in lines[at - 2 : at])
+
+
 def test_an_empty_file_cannot_be_drafted(registry, tmp_path):
     path = tmp_path / "a.csv"
     for text in ("", "a,b\n"):
@@ -306,3 +320,12 @@ def test_a_training_remembers_through_which_mapping_it_read(registry, theirs):
 
     site = read_site(WORKED_EXAMPLE, registry)
     assert read_labelled(theirs, registry, site=site).facts.mapping_sha256 == site.sha256 != ""
+
+
+@pytest.mark.parametrize("own", ["hospital.csv", "hospital.xlsx", "semicolons.csv", "strange.csv"])
+def test_a_hospitals_file_without_its_mapping_is_told_of_map(theirs, tmp_path, own):
+    (tmp_path / "hospital.csv").write_bytes(theirs.read_bytes())
+    (tmp_path / "hospital.xlsx").write_bytes(b"")
+    (tmp_path / "semicolons.csv").write_text("Nr;Alter\n1;50\n")
+    (tmp_path / "strange.csv").write_text("Nr,Alter\n1,50\n")
+    assert "`spinecast map FILE --out site.toml`" in spinecast("check", tmp_path / own).err

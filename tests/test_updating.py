@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ from spinecast.updating.newcomers import Newcomers
 from spinecast.updating.recalibrating import RecalibrationPrior, columns_of, shifted, stretched
 from spinecast.updating.revision import LEAST_SD, beliefs, between_hospitals, revise
 from spinecast.updating.rungs import Climb, inner_folds
-from spinecast.updating.testing import Doubt, good_enough
+from spinecast.updating.testing import Doubt, _drawn, good_enough
 from test_retraining import followed, listed
 
 LADDER = Ladder(
@@ -305,6 +306,17 @@ def test_a_hospital_of_the_models_own_making_is_kept_nine_times_in_ten(climb):
     assert kept >= 36
 
 
+def test_effects_that_scatter_leave_the_mean_risk_of_what_is_drawn_where_it_was():
+    rng = np.random.default_rng(6)
+    margin = rng.normal(-2, 0.5, 300)
+    scatter = rng.normal(0, 1.5, (40, 300))
+    doubt = doubt_of(margin, scatter - scatter.mean(axis=1, keepdims=True))
+    y = (rng.random(300) < expit(margin)).astype(float)
+    drawn = _drawn(doubt, y, 0, 2000, 1)
+    # 600,000 draws have a standard error of 0.0005; uncentred, the mean would be 0.20, not 0.13.
+    assert drawn.mean() == pytest.approx(expit(margin).mean(), abs=0.002)
+
+
 def test_twice_the_failures_are_no_chance(table):
     assert table[0].p_value <= LADDER.choice.level
     assert table[0].performance["observed_expected"].value > 1.2
@@ -542,10 +554,12 @@ def test_neither_the_old_model_nor_another_one_is_overwritten_unasked(place, tmp
     with pytest.raises(UsageRefused, match="it is the old model"):
         updated_in(place, place / "old", replace=True)
     (tmp_path / "mine").mkdir()
+    for asked in (False, True):
+        with pytest.raises(UsageRefused, match="not a model"):
+            updated_in(place, tmp_path / "mine", replace=asked)
+    shutil.copytree(place / "old", tmp_path / "other")
     with pytest.raises(UsageRefused, match="it exists"):
-        updated_in(place, tmp_path / "mine")
-    with pytest.raises(UsageRefused, match="not a model"):
-        updated_in(place, tmp_path / "mine", replace=True)
+        updated_in(place, tmp_path / "other")
 
 
 def test_a_model_replaced_when_asked_is_whole(place, tmp_path):

@@ -15,8 +15,10 @@ import pytest
 from asking import THEN, Asker
 from conftest import any_rows
 from spinecast.errors import ModelRefused
+from spinecast.explaining.current import CURRENT
+from spinecast.explaining.current import Current as InUse
 from spinecast.explaining.scoring import Scorer
-from spinecast.promotion import current as promoted
+from spinecast.promotion.answering import manifest_hash
 from spinecast.showing.display import as_text
 from spinecast.showing.phrases import banner
 from spinecast.showing.wording import sheet_of
@@ -294,7 +296,6 @@ def test_the_page_about_the_model_says_what_it_rests_on(asker, scorer):
 
 
 def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bundle_folder):
-
     folder = tmp_path / "model"
     assert Current.start(folder).installed is None
     current = Current.start(folder)
@@ -347,8 +348,8 @@ def test_the_model_in_use_answers_and_the_next_one_takes_over(tmp_path, bundle_f
 
 
 def put_into_use(models: Path, folder: str, model: str) -> None:
-    named = promoted.Current(folder, model, promoted.manifest_hash(models / folder), 1, "0" * 64)
-    (models / promoted.FILE).write_text(named.text())
+    named = InUse(folder, model, manifest_hash(models / folder), 1, "0" * 64)
+    (models / CURRENT).write_text(named.text())
 
 
 def test_nothing_is_noted_without_an_audit_file(scorer):

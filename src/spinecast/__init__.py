@@ -8,12 +8,15 @@ __version__ = "0.1.0"
 
 # What a notebook needs, in one place; see `notebook`. Fetched when asked for, so that importing
 # spinecast stays quick, and by name, so that scoring is not seen to depend on training.
-__all__ = ["check", "load_registry", "read_cohort", "score", "simulate", "train", "validate"]
+_ROOMS = dict.fromkeys(
+    ("check", "load_registry", "read_cohort", "score", "simulate", "validate"), "doing"
+) | dict.fromkeys(("promote", "train", "update"), "making")
+__all__ = [*_ROOMS]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of several functions
-    if name in __all__:
-        return getattr(importlib.import_module("spinecast.notebook"), name)
+    if name in _ROOMS:
+        return getattr(importlib.import_module(f"spinecast.notebook.{_ROOMS[name]}"), name)
     raise AttributeError(f"module 'spinecast' has no attribute {name!r}")
 
 

@@ -117,29 +117,26 @@ def predictions(found: ForeignPredictions) -> Iterable[str]:
 def mapped(told: Mapped, found: CheckedCohort) -> Iterable[str]:
     """What a mapping made of a hospital's own file, column by column."""
     from spinecast.site import overview
-    from spinecast.site.oddities import oddities
 
     yield f"{told.file.path.name} by {told.site.name}:"
     yield from table(overview.table(told))
     yield from overview.remarks(told, found.rejected)
-    cohort = found.accepted
-    if odd := list(oddities(cohort.registry, cohort.codes)):
-        yield "This looks like a slip of coding:"
-        yield from (f"  - {text}" for text in odd)
     yield ""
 
 
-def drafted(made: Draft, out: Path) -> Iterable[str]:
+def drafted(made: Draft, out: Path, registry: Path | None = None) -> Iterable[str]:
     """What a drafted mapping found, and what waits for a person."""
     sure = sum(1 for line in made.lines if not line.open)
     yield f"{out}: {len(made.lines)} of our columns found, {sure} of them without a question."
     yield from made.notes
     if made.later:
-        yield f"After the operation, never offered as factors: {', '.join(made.later)}"
+        yield f"Known only afterwards, never offered as factors: {', '.join(made.later)}"
     if made.decisions:
         yield f"A person has to decide ({len(made.decisions)}):"
         yield from (f"  - {decision}" for decision in made.decisions)
-    yield f"Finish {out}, then: spinecast check {made.file.path} --site {out}"
+    waits = 'Each stands there as "?". ' if made.decisions else ""
+    other = f" --registry {registry}" if registry else ""
+    yield f"{waits}Finish {out}, then: spinecast check {made.file.path} --site {out}{other}"
 
 
 def unknown(found: CheckedCohort) -> Iterable[str]:

@@ -43,7 +43,7 @@ from spinecast.patients.patient import (
     suggestion,
 )
 from spinecast.patients.rejection import Findings, Rejected
-from spinecast.patients.tables import file_fingerprint, read_table, write_table
+from spinecast.patients.tables import AS_IT_IS, file_fingerprint, read_table, write_table
 from spinecast.site.declaration import Site
 from spinecast.site.mapping import Mapped, map_file
 
@@ -243,12 +243,17 @@ def _require_columns(table: pd.DataFrame, registry: Registry, *, to_learn: bool)
     required = [PATIENT_ID, *needed]
     strangers = [str(name) for name in table.columns if name not in reader_for(registry).fields]
     problems = [
-        Problem(name, "the column is missing", "it must be there", suggestion(name, strangers))
+        Problem(name, "the column is missing", "it must be there", _instead(name, strangers))
         for name in required
         if name not in table
     ]
     if problems:
         raise DataRefused("The cohort lacks columns", problems)
+
+
+def _instead(name: str, strangers: Sequence[str]) -> str:
+    """What to do about a missing column; a file without our ids is a hospital's own."""
+    return suggestion(name, strangers) or (AS_IT_IS if name == PATIENT_ID else "")
 
 
 def _checked(

@@ -1,4 +1,4 @@
-"""Patients in groups: by hospital, by when they were operated, by what a registry names.
+"""Patients in groups: by hospital, by when they came, by what a registry names.
 
 A registry names factors in `subgroups`; numbers are cut at the cohort's own tertiles, rounded to
 whole units. Patients about whom it is not known form a group of their own.
@@ -85,11 +85,11 @@ def _periods(cohort: Cohort, outcome: FloatArray) -> Grouping:
     large = [year for year in seen if _is_large(outcome[years == year])]
     if len(large) > 1:
         place = np.where(known, np.searchsorted(seen, years), -1)
-        return _grouping(PERIOD, "Year of operation", [str(year) for year in seen], place)
+        return _grouping(PERIOD, "Year", [str(year) for year in seen], place)
     cuts = _tertiles(_days(dates[known]))
     place = np.where(known, np.searchsorted(cuts, _days(dates), side="right"), -1)
     named = [day(float(cut)) for cut in cuts]
-    return _grouping(PERIOD, "Date of operation", list(_between(named, "before", "from")), place)
+    return _grouping(PERIOD, "Date", list(_between(named, "before", "from")), place)
 
 
 def _is_large(outcome: FloatArray) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spinecast.cohorts.cohort import CheckedCohort, Cohort, check
+from spinecast.cohorts.identical import are_identical
 from spinecast.cohorts.outcome import Labels, labels
 from spinecast.errors import DataRefused, Problem
 from spinecast.knowledge.factors import Registry
@@ -65,7 +67,8 @@ def read_labelled(
 
     Raises:
         UsageRefused: there is no such file or definition.
-        DataRefused: the file is not a cohort, or nobody's outcome is known.
+        DataRefused: the file is not a cohort, nobody's outcome is known, or the follow-up repeats
+            a factor.
     """
     mapping = site.sha256 if site else ""
     return labelled(check(path, registry, site), path.name, definition, mapping_sha256=mapping)
@@ -78,13 +81,28 @@ def labelled(
 
     Raises:
         UsageRefused: there is no such definition.
-        DataRefused: nobody's outcome is known.
+        DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
     """
     registry = checked.accepted.registry
+    if problems := list(_copied(checked.accepted)):
+        raise DataRefused("The follow-up is no follow-up", problems)
     found = labels(registry, checked.accepted.columns(), definition or None)
     if not found.known:
         raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
     return LabelledCohort(name, checked, found, mapping_sha256)
+
+
+def _copied(cohort: Cohort) -> Iterator[Problem]:
+    """Follow-up columns that repeat a factor: a model would learn to predict its own answers."""
+    for after, column in cohort.outcome.items():
+        for before, answers in zip(cohort.registry.names, cohort.codes.T, strict=True):
+            if are_identical(answers, column):
+                yield Problem(
+                    after,
+                    f"it says of every patient what {before} says",
+                    "an outcome is what came after the operation",
+                    "Give the follow-up's own column, or leave it out.",
+                )
 
 
 def _none(checked: CheckedCohort) -> Problem:

@@ -92,6 +92,11 @@ class Population:
     @classmethod
     def from_registry(cls, registry: Registry) -> Population:
         """The population as published, before any patient."""
+        return _calibrated(cls._published(registry))
+
+    @classmethod
+    def _published(cls, registry: Registry) -> Population:
+        """The same before it knows how unusual its members are."""
         bins = Bins.from_registry(registry)
         weights, shares = registry_shares(registry, bins)
         column = {name: f for f, name in enumerate(registry.names)}
@@ -112,12 +117,12 @@ class Population:
             typical=np.ones(len(column)),
             dispersion=2.0,
         )
-        return _calibrated(_with_shares(start, shares))
+        return _with_shares(start, shares)
 
     @classmethod
     def fit(cls, registry: Registry, codes: FloatArray) -> Population:
         """The published population updated by a cohort, (n, F) codes, NaN unknown."""
-        prior = cls.from_registry(registry)
+        prior = cls._published(registry)
         counted = prior.counted(prior.count(codes))
         return counted.correlated(counted.score(codes))
 

@@ -47,8 +47,8 @@ def json_schema(registry: Registry) -> Schema:
     required columns, whatever stands in them.
     """
     asked = {
-        SITE: {"description": "Where the patient was operated.", "type": ["string", "null"]},
-        INDEX_DATE: _date("Day of the operation."),
+        SITE: {"description": "Hospital or centre.", "type": ["string", "null"]},
+        INDEX_DATE: _date(f"Day of {registry.operation}."),
         **{one.name: _exclusion(one.question, one.reason) for one in registry.exclusions},
         **{factor.name: _factor(factor) for factor in registry.factors},
     }
@@ -58,7 +58,7 @@ def json_schema(registry: Registry) -> Schema:
     row_who = {"description": "A pseudonym, once in a cohort.", "type": "string", "pattern": r"\S"}
     required = [PATIENT_ID, *(factor.name for factor in registry.factors if factor.required)]
     patient: Schema = {
-        "title": "A patient before surgery",
+        "title": f"A patient before {registry.operation}",
         "type": "object",
         "properties": {PATIENT_ID: who, **asked, **followup},
         "additionalProperties": False,

@@ -94,7 +94,7 @@ def dictionary_csv(registry: Registry) -> str:
 
 def entries(registry: Registry) -> tuple[Entry, ...]:
     """Every field, in the order of the forms; the patient's id first, as REDCap wants it."""
-    fields = (*_patient(), *_scope(registry), *_factors(registry), *_followup(registry))
+    fields = (*_patient(registry), *_scope(registry), *_factors(registry), *_followup(registry))
     return *fields, _mark(fields)
 
 
@@ -114,13 +114,13 @@ def level_codes(levels: tuple[str, ...]) -> dict[str, str]:
 # --- the fields ----------------------------------------------------------------------------------
 
 
-def _patient() -> Iterator[Entry]:
+def _patient(registry: Registry) -> Iterator[Entry]:
     yield Entry(PATIENT_ID, BEFORE, PATIENT_LABEL, {}, {})
-    yield Entry(SITE, BEFORE, "Where the patient is operated", {}, {})
+    yield Entry(SITE, BEFORE, "Hospital or centre", {}, {})
     yield Entry(
         INDEX_DATE,
         BEFORE,
-        "Day of the operation",
+        f"Day of {registry.operation}",
         {},
         {},
         kind="date_ymd",

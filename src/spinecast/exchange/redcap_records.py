@@ -96,7 +96,7 @@ def as_cohort(table: pd.DataFrame, registry: Registry) -> AsCohort:
         each = ", ".join(f"{column} ({count:,})" for column, count in differing.items())
         told.append(
             f"Events answer differently, in so many patients: {each}. Export only the event before "
-            f"surgery and the one of the follow-up ({registry.horizon})."
+            f"{registry.operation} and the one of the follow-up ({registry.horizon})."
         )
     own = {entry.name for entry in fields} - {MARK}
     added = [name for name in merged.columns if name not in own and _is_added(str(name))]

@@ -27,6 +27,7 @@ from spinecast.cohorts.outcome import in_words
 from spinecast.distribution.population import Population
 from spinecast.errors import ModelRefused, Problem, UsageRefused
 from spinecast.explaining.assessment import ModelIdentity, TrainedOn
+from spinecast.explaining.current import read_current
 from spinecast.explaining.explanation import Explainer
 from spinecast.explaining.facts import CohortFacts
 from spinecast.explaining.manifest import MANIFEST, as_json, read_json, verified, write_manifest
@@ -52,6 +53,25 @@ class Bundle:
     folder: Path
     explainer: Explainer
     training: Mapping[str, Any]
+
+    @property
+    def lineage(self) -> tuple[tuple[str, str], ...]:
+        """Each model whose patients stand behind this one, with its file's fingerprint.
+
+        This model comes first. An updated model also rests on the files of those it came from,
+        unless it was learned anew.
+        """
+        own = self.training.get("data", {}).get("sha256")
+        update = self.training.get("update", {})
+        before = () if update.get("rung") == "retrain" else update.get("lineage", ())
+        return (
+            *([(self.explainer.identity.id, str(own))] if own else []),
+            *((str(model["id"]), str(model["sha256"])) for model in before),
+        )
+
+    def learned_from(self, sha256: str) -> bool:
+        """Whether the file of this fingerprint stands behind the model: it flatters the figures."""
+        return sha256 in [file for _, file in self.lineage]
 
 
 def write_bundle(
@@ -81,20 +101,28 @@ def write_bundle(
 
 
 def refuse_existing(folder: Path, *, replace: bool) -> None:
-    """A model gives way only when asked to, and only to another model.
+    """A model gives way only when asked to, and only to another model; never the one in use.
 
     Raises:
-        UsageRefused: something of that name is there.
+        UsageRefused: something of that name is there, or it is the model in use.
+        ModelRefused: which model is in use cannot be read.
     """
     if not folder.exists():
         return
+    if not (folder / MANIFEST).is_file():
+        allowed = "only a model is replaced by a model"
+        problem = Problem(str(folder), "it is not a model", allowed, "Choose another name.")
+        raise UsageRefused("The model was not written", [problem])
     if not replace:
         allowed = "a model is never overwritten unasked"
         problem = Problem(str(folder), "it exists", allowed, "Choose another name, or --replace.")
         raise UsageRefused("The model was not written", [problem])
-    if not (folder / MANIFEST).is_file():
-        allowed = "only a model is replaced by a model"
-        problem = Problem(str(folder), "it is not a model", allowed, "Choose another name.")
+    place = folder.resolve()
+    in_use = read_current(place.parent)
+    if in_use is not None and in_use.folder == place.name:
+        allowed = "the model in use is replaced by a promotion alone"
+        remedy = "Choose another name, then `spinecast promote` that model."
+        problem = Problem(str(folder), "it is in use", allowed, remedy)
         raise UsageRefused("The model was not written", [problem])
 
 

@@ -258,5 +258,8 @@ def _refits(
             posterior.sums, design[drawn], y[drawn], times=counts[drawn].astype(np.float64)
         )
         thetas.append(posterior.fit(pieces, around, start).theta)
-    theta = line.slope * np.array(thetas).reshape(-1, design.shape[1])
-    return Refits(line.intercept + theta[:, 0], theta[:, 1:-1], theta[:, -1])
+    theta = np.array(thetas).reshape(-1, design.shape[1])
+    # The model's trees carry the slope already, so their share does not.
+    return Refits(
+        line.intercept + line.slope * theta[:, 0], line.slope * theta[:, 1:-1], theta[:, -1]
+    )

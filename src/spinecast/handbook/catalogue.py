@@ -81,10 +81,10 @@ def _how_to_read(registry: Registry, width: int) -> Iterator[str]:
     count = len(registry.factors)
     yield ""
     yield from lines(
-        f"{count} factors known before surgery. {needed}Under each factor: the answers, with the "
-        "one the reference patient has; then one finding of its studies, for the contrast and "
-        "outcome it names, with its mark. Findings are associations, and many are about "
-        "something other than this registry's outcome.",
+        f"{count} factors known before {registry.operation}. {needed}"
+        "Under each factor: the answers, with the one the reference patient has; then one finding "
+        "of its studies, for the contrast and outcome it names, with its mark. Findings are "
+        "associations, and many are about something other than this registry's outcome.",
         width,
     )
     yield from lines(f"Marks: {MARKS}.", width)

@@ -40,7 +40,7 @@ def dictionary(registry: Registry) -> str:
         ["# Data dictionary"],
         [registry.title.rstrip(".") + "."],
         _writing(registry),
-        ["## The patient", "", *_table(COLUMNS, _patient_rows())],
+        ["## The patient", "", *_table(COLUMNS, _patient_rows(registry))],
         _scope(registry),
         *_factors(registry),
         _followup(registry),
@@ -84,17 +84,17 @@ def _writing(registry: Registry) -> list[str]:
     unknown = ", ".join(f"`{word}`" for word in sorted(UNKNOWN_WORDS) if word)
     needed = [PATIENT_ID, *(factor.name for factor in registry.factors if factor.required)]
     how = (
-        "One row per patient and operation, one column per name below, CSV or Parquet. An empty "
+        "One row per patient, one column per name below, CSV or Parquet. An empty "
         f"cell or {unknown} means not known, and is never read as no. A column that must be there "
         "may still have such cells. Dates are written yyyy-mm-dd, decimals with a point."
     )
     return [how, "", f"Columns that must be there: {', '.join(f'`{name}`' for name in needed)}."]
 
 
-def _patient_rows() -> Iterator[Sequence[str]]:
+def _patient_rows(registry: Registry) -> Iterator[Sequence[str]]:
     yield f"`{PATIENT_ID}`", "Who: a pseudonym, once in the file", "text, never empty", "", YES
-    yield f"`{SITE}`", "Where the patient was operated", "text", "", NO
-    yield f"`{INDEX_DATE}`", "Day of the operation", "yyyy-mm-dd", "", NO
+    yield f"`{SITE}`", "Hospital or centre", "text", "", NO
+    yield f"`{INDEX_DATE}`", f"Day of {registry.operation}", "yyyy-mm-dd", "", NO
 
 
 def _scope(registry: Registry) -> list[str]:
@@ -109,7 +109,7 @@ def _scope(registry: Registry) -> list[str]:
 
 
 def _factors(registry: Registry) -> Iterator[list[str]]:
-    yield ["## Factors known before surgery"]
+    yield [f"## Factors known before {registry.operation}"]
     for domain, title in registry.domains.items():
         rows = [_factor_row(factor) for factor in registry.factors if factor.domain == domain]
         if rows:

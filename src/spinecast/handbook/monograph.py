@@ -46,7 +46,7 @@ def monograph(registry: Registry, factor: Factor, width: int) -> str:
         list(_effects(factor, cited, width)),
         list(_told("What the model starts from", starts_from(registry, factor, cited), width)),
         list(_pathways(registry, factor, cited, width)),
-        list(_told("What can be done before surgery", _to_do(factor, cited), width)),
+        list(_told(f"What can be done before {registry.operation}", _to_do(factor, cited), width)),
         list(_told("Founding documents that name it", _documents(registry, factor), width)),
         list(_told("Standard codes", codes, width)),
         list(_told("Sources", cited.listed(), width, marked=False)),
@@ -135,7 +135,7 @@ def _ties(mechanism: Mechanism, factor: Factor, cited: Citations) -> Iterator[st
 def _to_do(factor: Factor, cited: Citations) -> Iterator[str]:
     do = factor.modifiable
     if not do.action:
-        yield "Nothing: the registry lists no step that changes it before surgery."
+        yield "Nothing: the registry lists no step that changes it beforehand."
         return
     where = ", ".join(factor.level_labels.get(level, as_words(level)) for level in do.applies_to)
     above = factor.with_unit(do.above) if do.above is not None else ""

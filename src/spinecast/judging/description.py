@@ -166,7 +166,7 @@ def _followup(cohort: Cohort, is_known: npt.NDArray[np.bool_]) -> FollowUp | Non
     if len(months) < FEWEST:
         return None
     low, median, high = (float(q) for q in np.quantile(months, (0.25, 0.5, 0.75)))
-    told = f"median {median:.1f} months after the operation (quartiles {low:.1f} and {high:.1f})"
+    told = f"median {median:.1f} months later (quartiles {low:.1f} and {high:.1f})"
     return FollowUp(len(months), low, median, high, told)
 
 
@@ -180,7 +180,7 @@ def _predictors(registry: Registry) -> dict[str, Any]:
     known = all(factor.known_at in BEFORE_SURGERY for factor in registry.factors)
     kinds = Counter(factor.kind for factor in registry.factors)
     told = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in kinds.most_common())
-    when = "all known before the operation" if known else "not all known before the operation"
+    when = "all known beforehand" if known else "not all known beforehand"
     return {
         "known_before": known,
         "number": len(registry.factors),
@@ -204,7 +204,7 @@ def _in_words(
     kind = "simulated patients" if cohort.has_simulated else "patients"
     yield f"{rows.rows_read:,} rows, {rows.rejected:,} rejected; {rows.accepted:,} {kind}."
     if dates["accrual_start"]:
-        yield f"Operated from {dates['accrual_start']} to {dates['accrual_end']}."
+        yield f"Patients from {dates['accrual_start']} to {dates['accrual_end']}."
     share = f" ({outcome.events / outcome.known:.0%})" if outcome.known else ""
     yield f"{outcome.events:,} of {outcome.known:,} whose outcome is known had it{share}."
     yield rows.in_words

@@ -177,7 +177,7 @@ def _rows(
         yield (factor.label, *("" for _, names in blocks for _ in names), "")
         for place, words in enumerate(parts[0].levels):
             cells = _cells([part.levels[words] for part in parts], shown)
-            yield (INDENT + words, *cells, f"{told.shares[place]:.0%}")
+            yield (INDENT + words, *cells, _share(told, place))
     if any(cell.patients != 0 for cell in parts[0].unknown.values()):
         cells = _cells([part.unknown for part in parts], shown)
         yield (f"{INDENT}not known", *cells, "")
@@ -210,6 +210,10 @@ def _quartiles(told: Quartiles | None, known: Cell) -> str:
     if told is None:
         return "-" if known.patients == 0 else KEPT_BACK
     return f"{told.median:.3g} ({told.low:.3g} to {told.high:.3g})"
+
+
+def _share(told: Published, place: int) -> str:
+    return f"{told.shares[place]:.0%}" if told.factor.is_described else ""
 
 
 def _published_quartiles(told: Published) -> str:

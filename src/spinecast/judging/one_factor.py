@@ -64,6 +64,10 @@ class _Seen:
     def words(self, code: float) -> str:
         return repr(self.factor.in_plain_words(code))
 
+    def beside(self, told: str) -> str:
+        """What the registry says, and whether a study says it; nothing where it says nothing."""
+        return f"; {self.factor.rests_on}: {told}" if self.factor.is_described else ""
+
 
 def suspicion_of(told: Published, codes: FloatArray) -> Suspicion | None:
     """The suspicion that explains most, None where nothing looks like an error of coding.
@@ -95,14 +99,15 @@ def _constant(seen: _Seen) -> Iterator[Suspicion]:
     if others * len(known) >= EXPECTED:
         yield seen.flag(
             "constant",
-            f"all {len(known):,} known are {seen.words(known[0])}; published: {others:.0%} are not",
+            f"all {len(known):,} known are {seen.words(known[0])}"
+            f"{seen.beside(f'{others:.0%} are not')}",
             "a default was filled in, one code stands for all answers, or blanks became answers",
             "Look at the codes in the original file; what was not asked is unknown.",
         )
 
 
 def _shares(seen: _Seen) -> Iterator[Suspicion]:
-    if seen.factor.is_numeric or len(seen.known) < FEWEST_KNOWN:
+    if seen.factor.is_numeric or not seen.factor.is_described or len(seen.known) < FEWEST_KNOWN:
         return
     size = len(seen.factor.levels)
     counts = np.bincount(seen.known.astype(np.int64), minlength=size)
@@ -117,21 +122,23 @@ def _shares(seen: _Seen) -> Iterator[Suspicion]:
         cause = "another answer was mapped to this level, or only such patients are in the file"
     yield seen.flag(
         "share_far",
-        f"{here:.0%} are {seen.words(float(level))}; published: {there:.0%}",
+        f"{here:.0%} are {seen.words(float(level))}{seen.beside(f'{there:.0%}')}",
         cause,
         "Check which code means which in the original file.",
     )
 
 
 def _unused(seen: _Seen) -> Iterator[Suspicion]:
-    if seen.factor.kind == "continuous" or len(seen.known) < FEWEST_KNOWN:
+    # Where a point stands for several numbers, nobody need have just that one.
+    whole = seen.factor.kind != "continuous" and not seen.told.is_binned
+    if not (whole and seen.factor.is_described) or len(seen.known) < FEWEST_KNOWN:
         return
     for code, share in zip(seen.told.points, seen.told.shares, strict=True):
         if share >= COMMON and share * len(seen.known) >= EXPECTED and code not in seen.known:
             yield seen.flag(
                 "level_unused",
-                f"nobody of {len(seen.known):,} is {seen.words(float(code))}; "
-                f"published: {share:.0%} are",
+                f"nobody of {len(seen.known):,} is {seen.words(float(code))}"
+                f"{seen.beside(f'{share:.0%} are')}",
                 "its code was not mapped, stands under another level, or was left blank",
                 "Look for it among the codes of the original file and among the unknown.",
             )
@@ -170,7 +177,7 @@ def _scale(seen: _Seen) -> Iterator[Suspicion]:
     unit = seen.factor.with_unit
     yield seen.flag(
         "scale",
-        f"mean {unit(mean, 3)}; published: {unit(expected, 3)} (SD {sd:.2g})",
+        f"mean {unit(mean, 3)}{seen.beside(f'{unit(expected, 3)} (SD {sd:.2g})')}",
         cause,
         "Check unit and scale in the original file; values are never rescaled here.",
     )
@@ -187,8 +194,8 @@ def _cut(seen: _Seen) -> Iterator[Suspicion]:
         if share >= CUT_SHARE:
             yield seen.flag(
                 "cut",
-                f"nobody of {len(seen.known):,} is {word} {seen.factor.with_unit(edge)}; "
-                f"published: {share:.0%} are",
+                f"nobody of {len(seen.known):,} is {word} {seen.factor.with_unit(edge)}"
+                f"{seen.beside(f'{share:.0%} are')}",
                 "a shorter scale (as raw points instead of per cent), or an inclusion criterion",
                 "Check the scale; an inclusion criterion belongs into the study's description.",
             )

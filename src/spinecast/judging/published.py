@@ -40,6 +40,11 @@ class Published:
         """Standard deviation of the codes."""
         return float(np.sqrt(((self.points - self.mean) ** 2) @ self.shares))
 
+    @property
+    def is_binned(self) -> bool:
+        """Whether a point stands for several recorded values."""
+        return len(self.points) > 1 and self.points[1] - self.points[0] > self.factor.precision
+
     def quantile(self, level: float) -> float:
         """The lowest point with at least this share at or below it."""
         place = np.searchsorted(np.cumsum(self.shares) + 1e-9, level)

@@ -286,7 +286,7 @@ def _notes(cohort: Cohort, ways: tuple[Grouping, ...]) -> Iterator[str]:
     if SITE not in found:
         yield "Not by site: the patients come from one, or the file does not say from which."
     if PERIOD not in found:
-        yield "Not by period: the dates of operation are not known, or all the same."
+        yield "Not by period: the dates are not known, or all the same."
     if not cohort.registry.subgroups:
         yield "Not by factor: the registry names none in `subgroups`."
     for name in cohort.registry.subgroups:

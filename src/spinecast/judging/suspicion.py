@@ -8,12 +8,14 @@ alone, because codes are mixed up at one site more often than at all.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spinecast.cohorts.identical import are_identical
 from spinecast.judging.one_factor import (
     EXPECTED,
     FEWEST_KNOWN,
@@ -27,7 +29,6 @@ from spinecast.logic import FloatArray
 
 FEWEST_AT_SITE = 50  # patients before a site is looked at alone
 MOST = 200_000  # patients looked at: a code that is wrong is wrong in any sample of them
-ODD_ONES = 10  # patients off the commonest value before two columns can be called the same
 TELLS = 0.97  # AUROC of one factor alone; no published predictor comes near it
 FAR_OUTCOME = 3.0  # odds of the outcome beyond the published interval
 
@@ -95,43 +96,16 @@ def _of_factors(
 
 def _same(columns: Columns) -> Iterator[Suspicion]:
     """Columns that say the same of every patient; one was copied over the other."""
-    names = list(columns)
-    varied = [name for name in names if _is_varied(columns[name])]
-    for at, one in enumerate(varied):
-        for other in varied[at + 1 :]:
-            if _are_equal(columns[one], columns[other]):
-                yield Suspicion(
-                    "identical",
-                    (one, other),
-                    "",
-                    "they are the same in every patient of whom both are known",
-                    "one column was mapped or copied twice",
-                    "Check which column of the original file each comes from.",
-                )
-
-
-def _is_varied(column: FloatArray) -> bool:
-    known = column[~np.isnan(column)]
-    return len(known) >= FEWEST_KNOWN and _odd_ones(known) >= ODD_ONES
-
-
-def _odd_ones(known: FloatArray) -> int:
-    """Patients who do not have the commonest value."""
-    return len(known) - int(np.unique(known, return_counts=True)[1].max()) if len(known) else 0
-
-
-def _are_equal(one: FloatArray, other: FloatArray) -> bool:
-    both = ~(np.isnan(one) | np.isnan(other))
-    # Most pairs differ among the first patients already.
-    first = both[:1000]
-    if (one[:1000][first] != other[:1000][first]).any():
-        return False
-    known = one[both]
-    return (
-        len(known) >= FEWEST_KNOWN
-        and _odd_ones(known) >= ODD_ONES
-        and bool((known == other[both]).all())
-    )
+    for one, other in itertools.combinations(columns, 2):
+        if are_identical(columns[one], columns[other]):
+            yield Suspicion(
+                "identical",
+                (one, other),
+                "",
+                "they are the same in every patient of whom both are known",
+                "one column was mapped or copied twice",
+                "Check which column of the original file each comes from.",
+            )
 
 
 def _tells(registry: Registry, codes: FloatArray, failed: FloatArray) -> Iterator[Suspicion]:
@@ -148,8 +122,8 @@ def _tells(registry: Registry, codes: FloatArray, failed: FloatArray) -> Iterato
                 (factor.name,),
                 "",
                 f"alone it tells who failed (AUROC {area:.2f})",
-                "it was filled in after the operation, or is the outcome under another name",
-                "Only what was recorded before surgery may stand here.",
+                "it was filled in afterwards, or is the outcome under another name",
+                "Only what was recorded beforehand may stand here.",
             )
 
 
@@ -164,7 +138,7 @@ def _area(values: FloatArray, y: FloatArray) -> float:
 
 def _outcome(registry: Registry, failed: FloatArray) -> Iterator[Suspicion]:
     known = failed[~np.isnan(failed)]
-    if len(known) < FEWEST_KNOWN:
+    if len(known) < FEWEST_KNOWN or registry.base_rate is None:
         return
     share = float(known.mean())
     low, high = registry.base_rate.interval

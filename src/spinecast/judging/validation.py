@@ -30,7 +30,7 @@ class Validation:
         labelled: the patients and their outcomes.
         judgement: all measures, with intervals.
         transport: these patients beside those at home, what was promised, and the verdict.
-        same_file: whether the model was trained on this very file.
+        same_file: whether the model, or one it was updated from, learned from this very file.
         remarks: what has to be known beside the figures.
     """
 
@@ -95,7 +95,7 @@ def held_against(
     model = scorer.explainer.model
     risk = expit(model.margin(model.rows(labelled.cohort.codes)))
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
-    same_file = labelled.facts.sha256 == training.get("data", {}).get("sha256")
+    same_file = scorer.bundle.learned_from(labelled.facts.sha256)
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
     judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
     compared = transport(scorer.explainer, training, labelled, judgement, own_patients=same_file)

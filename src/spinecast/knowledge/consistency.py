@@ -40,7 +40,8 @@ def _values(factor: Factor, where: str) -> Iterator[Problem]:
         if factor.range is None or factor.range[0] >= factor.range[1]:
             yield Problem(f"{where} range", f"given {factor.range}", "lowest and highest value")
         elif not _is_allowed(factor, factor.reference):
-            yield Problem(f"{where} reference", f"given {factor.reference!r}", factor.allowed)
+            given = f"given {factor.reference!r}" if factor.reference != "" else "missing"
+            yield Problem(f"{where} reference", given, factor.allowed)
         return
     if len(factor.levels) < 2 or len(set(factor.levels)) != len(factor.levels):
         yield Problem(f"{where} levels", f"given {factor.levels}", "at least two different levels")
@@ -67,7 +68,7 @@ def _timing(factor: Factor, where: str) -> Iterator[Problem]:
     if factor.known_at not in BEFORE_SURGERY:
         yield Problem(
             f"{where} known_at",
-            f"given {factor.known_at!r}, which is not known before surgery",
+            f"given {factor.known_at!r}, which is not known beforehand",
             f"only what is known at {', '.join(BEFORE_SURGERY)} may enter a prediction",
             "Describe it as a mechanism instead.",
         )
@@ -235,10 +236,11 @@ def _names(registry: Registry) -> Iterator[Problem]:
 
 def _numbers(registry: Registry) -> Iterator[Problem]:
     """The base rate within its interval, the window and the ranges the right way round."""
-    low, high = registry.base_rate.interval
-    if not low <= registry.base_rate.value <= high:
-        given = f"{registry.base_rate.value:g} with the interval {low:g} to {high:g}"
-        yield Problem("registry.toml base_rate", given, "a value lies within its interval")
+    if rate := registry.base_rate:
+        low, high = rate.interval
+        if not low <= rate.value <= high:
+            given = f"{rate.value:g} with the interval {low:g} to {high:g}"
+            yield Problem("registry.toml base_rate", given, "a value lies within its interval")
     window = registry.outcome.window_months
     if window and not 0 <= window[0] < window[1]:
         yield Problem("outcome.toml window_months", f"given {window}", "earliest before latest")

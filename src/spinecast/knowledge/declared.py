@@ -91,5 +91,6 @@ def _is_within(item: ErrorDetails, other: ErrorDetails) -> bool:
 
 _REMEDIES = {
     "missing": "Add it.",
+    "string_type": "Write text, in quotes.",
     "extra_forbidden": "Remove the key, or correct its spelling.",
 }

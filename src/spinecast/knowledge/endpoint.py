@@ -10,10 +10,10 @@ from spinecast.knowledge.declared import Declared, Interval, Mark, Names
 
 
 class OutcomeColumn(Declared):
-    """A column of follow-up data that an outcome definition reads."""
+    """A column of follow-up data that an outcome definition reads; labelled by name if not else."""
 
     name: str
-    label: str
+    label: str = Field(default_factory=lambda given: str(given.get("name", "")))
     kind: Literal["number", "yes_no", "date"]
     range: Interval | None = None
     unit: str = ""
@@ -33,7 +33,10 @@ class Definition(Declared):
 
 
 class OutcomeSpec(Declared):
-    """What counts as failure, when it is judged, and which columns it is read from."""
+    """What counts as failure, when it is judged, and which columns it is read from.
+
+    A file may leave out `default` (the first definition) and `horizon` (the registry's).
+    """
 
     default: str
     horizon: str

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -77,14 +77,32 @@ class Marginal(Declared):
     mark: Mark = "assumption"
 
 
+def _yes_no(given: dict[str, Any]) -> Names:
+    return ("no", "yes") if given.get("kind") == "binary" else ()
+
+
+def _first_level(given: dict[str, Any]) -> str:
+    return next(iter(given.get("levels", ())), "")
+
+
+def _alike(given: dict[str, Any]) -> Marginal:
+    levels = given.get("levels", ())
+    return Marginal(shares=(1 / len(levels),) * len(levels)) if levels else Marginal()
+
+
 class Factor(Declared):
-    """One pre-operative factor: what is asked, what may be answered, what is known about it.
+    """One factor known beforehand: what is asked, what may be answered, what is known about it.
 
     `mechanisms` is never declared here: a factor leads to the mechanisms that name it as a driver.
     `example` is a worked answer for whoever fills in a form; `asked_when` a rule over the other
-    factors: where it surely does not hold, a form need not ask. It forbids no answer. `unit_one` is
-    the unit of exactly one, where it is not the unit without its s. `language` is the one its
-    strings are in.
+    factors: where it surely does not hold, a form need not ask. It forbids no answer.
+    What may be left out: `question` (the label, asked), `levels` of a binary factor (no, yes),
+    `reference` of a factor with levels (the first), `direction` (none), and `population` of a
+    factor with levels (each as often; nothing is then compared with it). A number needs its
+    reference, and the mean and sd that place the bends of its line. `known_at` is always said,
+    because nothing later may enter a prediction.
+    `unit_one` is the unit of exactly one, where it is not the unit without its s; `language` the
+    one its strings are in.
     """
 
     TEXTS: ClassVar[tuple[str, ...]] = (
@@ -94,25 +112,25 @@ class Factor(Declared):
     name: str
     domain: str
     label: str
-    question: str
+    question: str = Field(default_factory=lambda given: f"{given.get('label', '')}?")
     kind: Kind
-    levels: Names = ()
+    levels: Names = Field(default_factory=_yes_no)
     level_labels: dict[str, str] = Field(default={})
     range: Interval | None = None
     unit: str = ""
     unit_one: str = ""
     precision: Positive = 1.0
-    reference: str | float
-    direction: Direction
+    reference: str | float = Field(default_factory=_first_level)
+    direction: Direction = "none"
     known_at: KnownAt
-    definition: str
+    definition: str = ""
     example: str = ""
     asked_when: str = ""
     required: bool = False
     in_words: str = ""
     reason: str = ""
     conflict: str = ""
-    population: Marginal
+    population: Marginal = Field(default_factory=_alike)
     prior: Prior | None = None
     effects: tuple[Effect, ...] = Field(default=(), strict=False)
     modifiable: Modifiable = Modifiable(extent="no")
@@ -142,6 +160,17 @@ class Factor(Declared):
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest code."""
         return self.range if self.range else (0.0, float(len(self.levels) - 1))
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the registry says how often each value occurs; else a cohort is not compared."""
+        return "population" in self.model_fields_set
+
+    @property
+    def rests_on(self) -> Literal["published", "assumed"]:
+        """Where the distribution is from: a study that is named, or the registry's author."""
+        parts = (self.population, *self.population.given.values())
+        return "published" if any(part.sources for part in parts) else "assumed"
 
     @property
     def sign(self) -> int:
@@ -238,6 +267,9 @@ class Laid(Declared):
 class Registry(Declared):
     """Everything that is known before the first patient: factors, evidence, outcome, population.
 
+    What may be left out: `condition_short` (the condition), `operation` (what is predicted before,
+    in words that follow "before" and "day of"), `base_rate` (the cohort's own is then compared
+    with none), `evidence` and `domains` (one per file of factors, titled as it is named).
     `subgroups` names the factors by which performance is reported group by group;
     `condition_plain` and `operation_plain` say to a patient what some people had, and after what.
     `laid` tells of a registry that was laid over another, and `files` holds its text then: it has
@@ -253,13 +285,13 @@ class Registry(Declared):
     version: str
     title: str
     condition: str
-    condition_short: str
+    condition_short: str = Field(default_factory=lambda given: str(given.get("condition", "")))
     condition_plain: str = ""
     horizon: str
-    operation: str = "surgery"
+    operation: str = "the prediction"
     operation_plain: str = ""
-    base_rate: BaseRate
-    evidence: Evidence
+    base_rate: BaseRate | None = None
+    evidence: Evidence = Evidence()
     domains: dict[str, str]
     subgroups: Names = ()
     factors: tuple[Factor, ...]

@@ -1,9 +1,10 @@
 """A registry without some of its factors: what speaks of them goes too, and what cannot go is said.
 
-What only speaks of a factor (a rule, a correlation, a driver, a cause, an outcome definition beside
-the one in use) is dropped and listed. What the rest hangs on is refused: the definition in use,
-because another question would be answered under the same name, and the stratum, because every other
-distribution is declared within its levels. Sources that nobody cites any more go silently.
+What only speaks of a factor (a rule, a correlation, a driver, a cause, when another is asked, an
+outcome definition beside the one in use) is dropped and listed. What the rest hangs on is refused:
+the definition in use, because another question would be answered under the same name, and the
+stratum, because every other distribution is declared within its levels. Sources that nobody cites
+any more go silently.
 """
 
 from __future__ import annotations
@@ -40,10 +41,7 @@ def without(tables: Tables, factors: Iterable[str], default: str | None = None) 
     """
     gone = frozenset(factors)
     thinned = Thinned({name: dict(table) for name, table in tables.items()})
-    left = thinned.tables
-    for name, table in left.items():
-        if name.startswith("factors/"):
-            left[name] = {key: value for key, value in table.items() if key not in gone}
+    _factors(thinned, gone)
     _head(thinned, gone)
     _population(thinned, gone)
     _simulation(thinned, gone)
@@ -67,6 +65,19 @@ def names_in(rule: object) -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+def _factors(thinned: Thinned, gone: frozenset[str]) -> None:
+    """The others are asked of everybody again where it hung on a factor that is gone."""
+    for file, table in thinned.tables.items():
+        if not file.startswith("factors/"):
+            continue
+        left = {name: factor for name, factor in table.items() if name not in gone}
+        for name, factor in left.items():
+            if names_in(factor.get("asked_when", "")) & gone:
+                thinned.dropped.append(f"when {name} is asked")
+                left[name] = {key: value for key, value in factor.items() if key != "asked_when"}
+        thinned.tables[file] = left
 
 
 def _head(thinned: Thinned, gone: frozenset[str]) -> None:

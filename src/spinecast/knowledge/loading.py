@@ -29,6 +29,7 @@ from spinecast.knowledge.toml_text import toml_text
 
 PACKAGED = Path(__file__).parents[1] / "registry"
 OURS = "spinecast"
+FACTORS = "factors/"
 # Strings in other languages: no facts, so no part of what a registry is known by.
 TRANSLATIONS = "translations"
 
@@ -93,7 +94,7 @@ def _read(folder: Path, above: tuple[Path, ...], problems: list[Problem]) -> _Fo
     own = _read_folder(folder, problems)
     names = frozenset(path.relative_to(folder).as_posix() for path in registry_files(folder))
     if OVER not in own.get("registry", {}):
-        return _Folder(own, names, fingerprint(folder), {})
+        return _Folder(_completed(own), names, fingerprint(folder), {})
     below = _below(folder, own["registry"][OVER], (*above, folder.resolve()))
     under = _read(below.folder, (), [])
     tables, found = lay(under.tables, {k: dict(v) for k, v in own.items()}, below.id)
@@ -101,6 +102,29 @@ def _read(folder: Path, above: tuple[Path, ...], problems: list[Problem]) -> _Fo
     files = {f"{name}.toml": toml_text(table) for name, table in tables.items()}
     pairs = ((name, files[name].encode()) for name in sorted(files))
     return _Folder(dict(tables), under.names | names, _digest(pairs), files)
+
+
+def _completed(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables with what need not be written, because it follows from what is.
+
+    The domains are the files of factors, the outcome in use is the first that is defined, and it is
+    judged at the registry's horizon.
+    """
+    head, outcome = tables.get("registry", {}), tables.get("outcome", {})
+    files = (name.removeprefix(FACTORS) for name in sorted(tables) if name.startswith(FACTORS))
+    follows: dict[str, dict[str, Any]] = {
+        "registry": {"domains": {name: _title(name) for name in files}}
+    }
+    if isinstance(definitions := outcome.get("definitions"), Mapping):
+        follows["outcome"] = {"default": next(iter(definitions), "")}
+        follows["outcome"] |= {"horizon": head["horizon"]} if "horizon" in head else {}
+    return dict(tables) | {
+        name: {**table, **tables[name]} for name, table in follows.items() if name in tables
+    }
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _below(folder: Path, over: object, above: tuple[Path, ...]) -> Registry:

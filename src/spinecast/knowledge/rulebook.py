@@ -46,7 +46,7 @@ def known_beforehand(registry: Registry) -> Iterator[Problem]:
             if before and not named & after:
                 yield Problem(
                     f"outcome.toml [definitions.{name}]",
-                    f"`{ast.unparse(part)}` counts {', '.join(before)}, known before surgery",
+                    f"`{ast.unparse(part)}` counts {', '.join(before)}, known beforehand",
                     "failure is what follow-up shows; a factor may only be the baseline of a "
                     "change, beside a follow-up column in the same comparison",
                     "Compare a follow-up column, or leave this part out.",

@@ -6,6 +6,7 @@ pieces: in files larger than memory, from several machines, from several hospita
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -126,8 +127,22 @@ def fit(
     Args:
         pieces: the sums of the whole cohort at given coefficients (1 + K,).
         belief: prior and bounds of the K coefficients.
-        start: coefficients to start from, e.g. those of a neighbouring fit.
+        start: coefficients to start from, e.g. those of a neighbouring fit; it changes how fast the
+            answer is found, not the answer.
     """
+    if start is not None:
+        # A start so far off that no patient's risk moves any more leads nowhere.
+        with contextlib.suppress(np.linalg.LinAlgError):
+            found = _descend(pieces, belief, start)
+            if found.converged:
+                return found
+    return _descend(pieces, belief, None)
+
+
+def _descend(
+    pieces: Callable[[FloatArray], Sums], belief: Belief, start: FloatArray | None
+) -> Posterior:
+    """Newton steps from a start, or from what is believed."""
     lower, upper, precision, mean = _with_free_intercept(belief)
 
     def objective(theta: FloatArray) -> Sums:

@@ -24,17 +24,25 @@ from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason, whole_file
 
 ENDINGS = (".csv", ".parquet")
+MAPPED_ENDINGS = (".tsv", ".txt", ".xlsx", ".dta", ".sav")
+"""What can be read too, but only by a mapping of the hospital's columns."""
 REPEATED = frozenset({"Complete?", "Survey Timestamp"})
 """Headings that REDCap gives once for each form when it exports labels; they hold no answer."""
 SHOWN = 20
 """How many problems of one kind are spelled out; the rest are counted."""
 
 _BOM = b"\xef\xbb\xbf"
-_SAVE_AS = 'Save it as "CSV UTF-8 (comma delimited)" or as Parquet.'
+AS_IT_IS = (
+    "A hospital's own file can stay as it is: `spinecast map FILE --out site.toml`, then "
+    "--site site.toml."
+)
+"""What to do with a hospital's own file, beside changing it."""
+_SAVE_AS = f'Save it as "CSV UTF-8 (comma delimited)" or as Parquet. {AS_IT_IS}'
 # Where the decimal sign is a comma, Excel writes semicolons whatever its menu says.
 _SEPARATE = (
     "In LibreOffice choose the comma as field delimiter when saving; in Excel first set the "
-    "system's list separator to a comma and its decimal sign to a point; or save as Parquet."
+    "system's list separator to a comma and its decimal sign to a point; or save as Parquet. "
+    + AS_IT_IS
 )
 _FOREIGN = {
     b"\xff\xfe": "UTF-16 text",
@@ -101,9 +109,9 @@ def file_fingerprint(path: Path | str) -> str:
 def _ending(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        problem = Problem(
-            str(path), f"its ending is {ending or 'missing'}", "allowed: .csv, .parquet"
-        )
+        given = f"its ending is {ending or 'missing'}"
+        remedy = AS_IT_IS if ending in MAPPED_ENDINGS else ""
+        problem = Problem(str(path), given, "allowed: .csv, .parquet", remedy)
         raise UsageRefused("This kind of file is not known", [problem])
     return ending
 

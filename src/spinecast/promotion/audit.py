@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spinecast.errors import ModelRefused, Problem, SpinecastError, UsageRefused
-from spinecast.promotion import current as in_use
+from spinecast.explaining.current import CURRENT, Current, read_current
 from spinecast.promotion import history
-from spinecast.promotion.current import Current, read_current
+from spinecast.promotion.answering import load_named
 from spinecast.promotion.history import BACKUP, Entry, History, read_history
 from spinecast.promotion.mirror import contradictions, heads
 
@@ -80,7 +80,7 @@ def verify(models: Path, home: Path, head: str = "") -> Audit:
     if told.current is not None:
         problems += in_place(models, told.current)
     if told.unfinished is not None:
-        given = f"line {told.unfinished.line} is written and {in_use.FILE} does not name it yet"
+        given = f"line {told.unfinished.line} is written and {CURRENT} does not name it yet"
         problems.append(Problem(history.FILE, given, "a promotion was interrupted", UNFINISHED))
     known = heads(home)
     if not told.history.problems:  # A line that was edited would only be told twice.
@@ -101,7 +101,7 @@ def verify(models: Path, home: Path, head: str = "") -> Audit:
 def in_place(models: Path, current: Current) -> tuple[Problem, ...]:
     """What is wrong with the folder of the model in use: it is missing, altered, or another's."""
     try:
-        in_use.load_named(models, current.folder, current.model, current.manifest)
+        load_named(models, current.folder, current.model, current.manifest)
     except SpinecastError as refused:
         return refused.problems
     return ()
@@ -121,26 +121,26 @@ def _contradictions(told: History, current: Current | None) -> Iterator[Problem]
     last = told.last
     if current is None:
         if last is not None:
-            yield Problem(in_use.FILE, "the file is missing", "a model is in use", _derived(told))
+            yield Problem(CURRENT, "the file is missing", "a model is in use", _derived(told))
         return
     known = 0 if last is None else last.line
     if current.line > known:
         lines = f"{known + 1} to {current.line}" if current.line > known + 1 else f"{current.line}"
         given = f"line {lines} is missing" if known else "the history is missing"
-        yield Problem(history.FILE, given, f"{in_use.FILE} names line {current.line}", BACKUP)
+        yield Problem(history.FILE, given, f"{CURRENT} names line {current.line}", BACKUP)
         return
     named = told.entries[current.line - 1] if current.line > 0 else None
     if named is None or named.hash != current.hash:
         given = f"it names another line {current.line} than the history has"
         allowed = "the end of the history was exchanged, or this file edited"
-        yield Problem(in_use.FILE, given, allowed, "Put both back from a backup.")
+        yield Problem(CURRENT, given, allowed, "Put both back from a backup.")
     elif current.line < known:
         given = f"it names line {current.line} of {known}"
-        yield Problem(in_use.FILE, given, "the last line is in use", _derived(told))
+        yield Problem(CURRENT, given, "the last line is in use", _derived(told))
     elif current != as_current(named):
         given = f"it names {current.folder} ({current.model})"
         allowed = f"line {known} put {named.folder} ({named.model}) into use"
-        yield Problem(in_use.FILE, given, allowed, _derived(told))
+        yield Problem(CURRENT, given, allowed, _derived(told))
 
 
 def _derived(told: History) -> str:

@@ -24,14 +24,13 @@ from spinecast.errors import SpinecastError
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging.judgement import judge
 from spinecast.judging.subgroups import Subgroups, subgroups
+from spinecast.judging.transport import OURS
 from spinecast.measures.delong import auroc_difference
 from spinecast.site.reconciling import read_site
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["other patients", "cross-validation"]
 
-OURS = "spinecast"
-"""Under which name a model folder keeps its own cross-validated performance."""
 LEVEL = 0.95
 JUDGED = ("calibration_slope", "observed_expected")
 
@@ -170,7 +169,7 @@ def gather(
     """
     training = candidate.bundle.training
     labelled = _read(cohort, candidate, training["outcome"], site_file)
-    own = labelled.facts.sha256 == training.get("data", {}).get("sha256")
+    own = candidate.bundle.learned_from(labelled.facts.sha256)
     facts = candidate.explainer.facts
     outcome, risk = labelled.labels.failed, _risks(candidate, labelled)
     return Dossier(
@@ -242,5 +241,5 @@ def _rival(
         return Rival(name, trouble=f"the model in use cannot read this cohort: {told}")
     said = dict(zip(theirs.cohort.patient_id, _risks(in_use, theirs), strict=True))
     risk = np.array([said.get(patient, math.nan) for patient in labelled.cohort.patient_id])
-    own = labelled.facts.sha256 == training.get("data", {}).get("sha256")
+    own = in_use.bundle.learned_from(labelled.facts.sha256)
     return Rival(name, risk, own_patients=own)

@@ -16,15 +16,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.errors import ModelRefused, Problem, SpinecastError, UsageRefused
+from spinecast.explaining.current import CURRENT
 from spinecast.explaining.manifest import as_json
 from spinecast.explaining.scoring import Scorer
 from spinecast.files import reason as said_by
 from spinecast.files import whole_file, write_text
-from spinecast.promotion import current as in_use
 from spinecast.promotion import history
+from spinecast.promotion.answering import load_named, manifest_hash
 from spinecast.promotion.audit import Audit, as_current, audit
-from spinecast.promotion.current import load_named, manifest_hash
 from spinecast.promotion.dossier import Dossier, gather
 from spinecast.promotion.gate import GateFile, read_gate
 from spinecast.promotion.history import START, Entry, History
@@ -44,12 +45,14 @@ class Decision:
         ruling: every bound; None for a rollback.
         evidence: the cohort in counts, and the bounds, as the history keeps them.
         notes: what else has to be said.
+        labelled: the cohort the gate was held against; None for a rollback.
     """
 
     entry: Entry | None
     ruling: Ruling | None
     evidence: dict[str, Any] | None
     notes: tuple[str, ...]
+    labelled: LabelledCohort | None = None
 
 
 def promote(
@@ -94,7 +97,7 @@ def promote(
         ruling = rule(asked, dossier)
         evidence = _evidence(dossier, ruling)
         if not ruling.holds and override is None:
-            return Decision(None, ruling, evidence, notes)
+            return Decision(None, ruling, evidence, notes, dossier.labelled)
         failed = tuple(finding.bound for finding in ruling.refusing)
         entry = _next(
             before,
@@ -112,7 +115,8 @@ def promote(
         _enter(models, entry)
         if override is not None and not failed:
             notes = (*notes, "Every bound held: there was nothing to override.")
-        return Decision(entry, ruling, evidence, (*notes, mirror(_grown(before, entry), home)))
+        told = (*notes, mirror(_grown(before, entry), home))
+        return Decision(entry, ruling, evidence, told, dossier.labelled)
 
 
 def rollback(*, by: str, reason: str, models: Path, home: Path) -> Decision:
@@ -213,7 +217,7 @@ def _ready(models: Path) -> tuple[Audit, tuple[str, ...]]:
     Raises:
         ModelRefused: the history contradicts itself, or `CURRENT`.
     """
-    for name in (history.FILE, in_use.FILE):
+    for name in (history.FILE, CURRENT):
         for left in models.glob(f".{name}.*.tmp"):
             left.unlink(missing_ok=True)
     told = audit(models)
@@ -222,9 +226,9 @@ def _ready(models: Path) -> tuple[Audit, tuple[str, ...]]:
     if told.unfinished is None:
         return told, ()
     last = told.unfinished
-    _write(models / in_use.FILE, as_current(last).text().encode())
+    _write(models / CURRENT, as_current(last).text().encode())
     return audit(models), (
-        f"Line {last.line} was interrupted before {in_use.FILE} named {last.folder}; finished.",
+        f"Line {last.line} was interrupted before {CURRENT} named {last.folder}; finished.",
     )
 
 
@@ -262,7 +266,7 @@ def _enter(models: Path, entry: Entry) -> None:
     path = models / history.FILE
     before = path.read_bytes() if path.exists() else b""
     _write(path, before + entry.text().encode())
-    _write(models / in_use.FILE, as_current(entry).text().encode())
+    _write(models / CURRENT, as_current(entry).text().encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -250,13 +250,19 @@ def _grouped(head: str, bound: GroupBound, dossier: Dossier) -> Iterator[Finding
             found = f"not judged: {group.suppressed}"
             yield Finding(f"{head}, {group.group}", "does not apply", in_words(bound), found)
     if not judged_groups:
-        known = sorted({group.by for group in dossier.groups.groups})
-        there = (
-            f"this cohort can be grouped by {', '.join(known)}"
-            if known
-            else ("this cohort cannot be grouped")
-        )
-        yield judged(head, bound, None, "every group is too small" if groups else there)
+        why = "every group is too small" if groups else _ungrouped(bound.by, dossier)
+        yield judged(head, bound, None, why)
+
+
+def _ungrouped(by: str, dossier: Dossier) -> str:
+    """Why there are no such groups."""
+    registry = dossier.labelled.cohort.registry
+    if by in registry.by_name and by not in registry.subgroups:
+        return f"{by!r} is not among the `subgroups` of registry.toml"
+    known = sorted({group.by for group in dossier.groups.groups})
+    if not known:
+        return "this cohort cannot be grouped"
+    return f"this cohort can be grouped by {', '.join(known)}"
 
 
 def _laws(gate: Gate, dossier: Dossier) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ PLAINLY = {
     "better": "Ours is worse",
     "not established": "No difference established",
 }
+AS_IT_IS = "The model in use is no part of the folds: its risks are taken as it gives them. "
 THRESHOLDS = 7
 """Rows of the table of net benefit; the file has every threshold."""
 
@@ -104,7 +105,7 @@ def _comparison(found: Evidence) -> Section:
             (name, *(told(*_limits(one[measure])) for measure in MEASURED))
             for name, one in result.performance.items()
         ),
-        FOLDS + BOOTSTRAP,
+        FOLDS + (AS_IT_IS if result.rival else "") + BOOTSTRAP,
         "performance.json#/performance",
     )
     paired = tuple(_paired(found))

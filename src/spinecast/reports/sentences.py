@@ -83,7 +83,7 @@ def simple_in_words(found: Evidence) -> str:
             "is established."
         )
     if by["worse"]:
-        start = "These are less good" if parts else "No, every simple model is less good"
+        start = "Less good" if parts else "No, every simple model is less good"
         parts.append(f"{start}: {listed(by['worse'])}.")
     return " ".join(parts)
 

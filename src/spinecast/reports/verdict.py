@@ -47,7 +47,7 @@ def _what(found: Evidence) -> Iterator[str]:
     trees = f"plus {choices.rounds} rounds of trees" if choices.rounds else "no trees"
     yield (
         f"{found.described.outcome.in_words} Known of a patient: up to "
-        f"{found.described.predictors['number']} factors, before the operation."
+        f"{found.described.predictors['number']} factors, all known beforehand."
     )
     yield (
         f"Logistic regression around the literature's odds ratios, trusted by {choices.weight:g}; "
@@ -61,7 +61,7 @@ def _whom(found: Evidence) -> Iterator[str]:
     told_of = f"{outcome.known:,} {kind}, {outcome.events:,} with the outcome"
     share = f" ({outcome.events / outcome.known:.0%})" if outcome.known else ""
     when = (
-        f", operated from {dates['accrual_start']} to {dates['accrual_end']}"
+        f", from {dates['accrual_start']} to {dates['accrual_end']}"
         if dates["accrual_start"]
         else ""
     )
@@ -109,6 +109,9 @@ def _simple(found: Evidence) -> Iterator[str]:
     ]
     if apart:
         yield f"Log-loss lower by, against: {'; '.join(apart)}."
+    rival = found.result.rival
+    if rival and rival.is_own_training:
+        yield rival.remarks[0]
 
 
 def _elsewhere(found: Evidence) -> Iterator[str]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecast.distribution.population import Population
+from spinecast.errors import Problem, UsageRefused
 from spinecast.knowledge.factors import Factor, Prior, Registry
 from spinecast.knowledge.rules import Rule, parse
 from spinecast.knowledge.simulation import Departure
@@ -126,9 +127,20 @@ def draw_truth(
     simulation = registry.simulation
     sites = simulation.site_sd * rng.standard_normal(simulation.sites)
     departures = shifts_of(registry, simulation.departures)
-    rate = registry.base_rate.value if base_rate is None else base_rate
     truth = Truth(registry.names, 0.0, tuple(curves), departures, sites)
+    rate = _base_rate(registry, base_rate)
     return replace(truth, intercept=_intercept(truth, population, rate))
+
+
+def _base_rate(registry: Registry, given: float | None) -> float:
+    if given is not None:
+        return given
+    if registry.base_rate is None:
+        allowed = "how often the outcome occurs has to be known"
+        remedy = "Give it with --base-rate, or declare [base_rate] in registry.toml."
+        problem = Problem("base rate", "neither given nor declared", allowed, remedy)
+        raise UsageRefused("No cohort can be simulated", [problem])
+    return registry.base_rate.value
 
 
 def _in_direction(factor: Factor, heights: FloatArray, sign: float) -> FloatArray:

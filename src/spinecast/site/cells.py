@@ -46,6 +46,11 @@ class Column:
         """Both names, as messages give them."""
         return f"{self.target.name} from {self.source}"
 
+    @property
+    def mapping(self) -> str:
+        """The file that says what this column means, as messages name it."""
+        return self.site.name or "site.toml"
+
     def known(self, text: str) -> str:
         """The text stripped, "" when it means not known here."""
         text = text.strip()
@@ -87,7 +92,7 @@ def _text_of(meaning: float | Fault, written: Callable[[float], str]) -> str | F
 def column_rate(column: Column) -> float:
     """What one of the unit declared for a column is in our unit; 1 without a unit."""
     unit, target = column.line.unit, column.target
-    if not unit:
+    if unit in ("", target.unit):
         return 1.0
     name = units.meant(unit, target.unit, target.bounds)
     return units.choices(target.unit, target.bounds)[name or unit]
@@ -107,7 +112,7 @@ def number_reader(column: Column, rate: float = 1.0) -> Reader[float]:
         if not text:
             return math.nan
         if other in text or not _NUMBER.fullmatch(text.replace(mark, ".")):
-            remedy = f'If the mark is {other!r}, say decimal = "{other}" in site.toml.'
+            remedy = f'If the mark is {other!r}, say decimal = "{other}" in {column.mapping}.'
             remedy = remedy if other in text else "If it means not known, add it to unknown."
             return column.fault("not_a_number", text, wanted, remedy)
         number = float(text.replace(mark, ".")) + 0.0
@@ -122,7 +127,7 @@ def _banded(column: Column, number: float | Fault, text: str) -> str | Fault:
     for level, (low, high) in column.line.bands.items():
         if low <= number < high:
             return level
-    allowed = "no band in site.toml holds it"
+    allowed = f"no band in {column.mapping} holds it"
     return column.fault(NO_BAND, text, allowed, "Correct the value, or the bands.")
 
 
@@ -213,10 +218,11 @@ def _prefix_reader(column: Column) -> Reader[str]:
 
 
 def _unmapped(column: Column, text: str, words: tuple[str, ...]) -> Fault:
-    close = difflib.get_close_matches(text[:40].casefold(), {w.casefold(): w for w in words}, n=1)
-    meant = f"Is it a misspelt {close[0]!r}? " if close else ""
-    remedy = f"{meant}Add it to levels (or to unknown) in site.toml."
-    return column.fault(UNMAPPED, text, "site.toml has no level for it", remedy)
+    written_as = {word.casefold(): word for word in words}
+    close = difflib.get_close_matches(text[:40].casefold(), written_as, n=1)
+    meant = f"Is it a misspelt {written_as[close[0]]!r}? " if close else ""
+    remedy = f"{meant}Add it to levels (or to unknown) in {column.mapping}."
+    return column.fault(UNMAPPED, text, f"{column.mapping} has no level for it", remedy)
 
 
 # --- what a way gives -----------------------------------------------------------------------------

@@ -139,7 +139,9 @@ class Site(Declared):
 
 
 def _decision(where: str) -> Problem:
-    return Problem(where, "not decided", "a person has to", "The comment above it says why.")
+    return Problem(
+        where, "not decided", "a person has to", "The comment above it says what is asked."
+    )
 
 
 def parse_site(path: Path | str) -> Site:
@@ -184,7 +186,9 @@ def _table(path: Path) -> tuple[dict[str, Any], str]:
         return tomllib.loads(content.decode("utf-8-sig")), hashlib.sha256(content).hexdigest()
     except OSError as error:
         problem = Problem(str(path), reason(error), allowed, remedy)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        problem = Problem(path.name, "it is not UTF-8", allowed, f"Another file? {remedy}")
+    except tomllib.TOMLDecodeError as error:
         problem = Problem(path.name, str(error), allowed, _twice(str(error)))
     raise UsageRefused("The mapping cannot be read", [problem])
 

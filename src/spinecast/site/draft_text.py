@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spinecast.site.drafting import Draft
+from spinecast.site.declaration import OPEN
+from spinecast.site.drafting import HEAD_ASKS, Draft
 from spinecast.site.proposing import DraftLine
 
 WIDTH = 100
@@ -30,6 +31,8 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield from comment(decision, first="  - ")
     yield ""
     for key, value in draft.head.items():
+        if value == OPEN:
+            yield from comment(f"DECIDE {key}: {HEAD_ASKS[key]}")
         yield f"{key} = {written(value)}"
     yield from _file(draft)
     for line in draft.lines:
@@ -37,7 +40,7 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield from _line(line)
     yield ""
     yield from _rest("Nothing was found for (unknown for everyone)", draft.absent)
-    yield from _rest("After the operation, and used for nothing", draft.later)
+    yield from _rest("Known only afterwards, and used for nothing", draft.later)
     yield from _rest("Not used", draft.unused)
 
 

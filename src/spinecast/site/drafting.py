@@ -23,6 +23,13 @@ from spinecast.site.profile import Profile, profiles
 from spinecast.site.proposing import DraftLine, proposed
 from spinecast.site.targets import Target, targets
 
+HEAD_ASKS = {
+    "dates": "which comes first, the day or the month",
+    "repeated": "patients stand in several rows; the one that counts, of the first or last "
+    "operation, or refuse, which rejects all but one",
+}
+"""What is asked of a key of the whole file when it is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -104,10 +111,9 @@ def _sources(line: DraftLine) -> Iterator[str]:
 
 
 def _decisions(head: Mapping[str, Any], lines: Sequence[DraftLine]) -> Iterator[str]:
-    if head.get("dates") == OPEN:
-        yield "dates: which comes first, the day or the month"
-    if head["repeated"] == OPEN:
-        yield "repeated: patients stand in several rows; which one counts (first, last, refuse)"
+    for key, asked in HEAD_ASKS.items():
+        if head.get(key) == OPEN:
+            yield f"{key}: {asked}"
     for line in lines:
         yield from (f"[columns.{line.name}] {text}" for text in line.open)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.patients import tables
 from spinecast.site.declaration import FileForm
 
-ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".dta", ".sav")
+ENDINGS = (*tables.ENDINGS, *tables.MAPPED_ENDINGS)
 
 
 @dataclass(frozen=True, slots=True)

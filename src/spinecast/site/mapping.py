@@ -24,13 +24,13 @@ from spinecast.patients.answers import INDEX_DATE, Fault
 from spinecast.patients.patient import PATIENT_ID, SITE
 from spinecast.patients.rejection import Findings, IntArray, Rejected
 from spinecast.patients.tables import file_fingerprint
-from spinecast.site import cells, reading, suspicions, units
+from spinecast.site import cells, reading, units, whole_columns
 from spinecast.site.cells import Column, Meaning, Reader
 from spinecast.site.combinations import COMBINATIONS, Combination
 from spinecast.site.declaration import ROW_NUMBER, Line, Site
 from spinecast.site.foreign_file import ForeignFile
-from spinecast.site.suspicions import Reach
 from spinecast.site.targets import Target, targets
+from spinecast.site.whole_columns import Reach
 
 FloatArray: TypeAlias = NDArray[np.float64]
 RAW_SHOWN = 60
@@ -122,10 +122,7 @@ def map_file(
     table = whole.table()
     if table is None:
         file.refuse("it has a header and no rows", "one row for each patient is needed")
-    if problems := [
-        *suspicions.columns(site, whole.targets, whole.reach),
-        *suspicions.copies(site, whole.targets, table),
-    ]:
+    if problems := list(whole_columns.impossible(site, whole.targets, whole.reach)):
         raise DataRefused(f"{site.name} makes nonsense of {file.path.name}", problems)
     used = _one_row_each(table, site.repeated)
     unused = tuple(name for name in names if name not in site.sources)
@@ -163,7 +160,7 @@ class _Whole:
             column = _column(piece, self.site, line, self.targets[name], made)
             self._parts.setdefault(name, []).append(column)
             self._notes.extend(made.notes)
-            reach = suspicions.reach(self.targets[name], made.before, column, made.unexplained)
+            reach = whole_columns.reach(self.targets[name], made.before, column, made.unexplained)
             self.reach[name] = self.reach[name] + reach if name in self.reach else reach
         if SITE not in self.site.columns and self.site.site:
             own = _Made(rows).texts(np.zeros(len(piece), dtype=np.int64), [self.site.site])

@@ -116,10 +116,16 @@ def _levels(target: Target, column: Profile) -> Meaning:
         told = {text: OPEN if text.isdigit() else level for text, level in told.items()}
     waiting = [text for text, level in told.items() if level == OPEN]
     why = (f"{rare} rarer words are not shown here; `check --site` counts them.",) if rare else ()
-    open_ = (f"levels: what {', '.join(map(repr, waiting))} means",) if waiting else ()
+    open_ = (f"levels: what {_asked(waiting, target)}",) if waiting else ()
     if all(text == level for text, level in told.items()):
         return {}, (), open_  # our own words need no translation
     return {"levels": told}, why, open_
+
+
+def _asked(waiting: Sequence[str], target: Target) -> str:
+    """Words of theirs that wait for a meaning, and the words of ours that may be given."""
+    mean = "means" if len(waiting) == 1 else "mean"
+    return f"{', '.join(map(repr, waiting))} {mean}, of {', '.join(target.levels)}"
 
 
 def _bands(target: Target, column: Profile) -> Meaning:
@@ -146,5 +152,5 @@ def _prefixes(target: Target, column: Profile) -> Meaning:
             found[text] = OPEN
     waiting = [code for code, level in found.items() if level == OPEN]
     why = f"{codes.mark.capitalize()}: {codes.source}" if codes else ""
-    open_ = (f"prefixes: what {', '.join(waiting)} means",) if waiting else ()
+    open_ = (f"prefixes: what {_asked(waiting, target)}",) if waiting else ()
     return {"prefixes": dict(sorted(found.items()))}, (why,), open_

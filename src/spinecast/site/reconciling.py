@@ -37,7 +37,8 @@ def read_site(path: Path | str, registry: Registry) -> Site:
 def _mistakes(site: Site, known: Mapping[str, Target]) -> Iterator[Problem]:
     if PATIENT_ID not in site.columns:
         allowed = "it says who a row is about"
-        yield Problem(f"{site.name} [columns.{PATIENT_ID}]", "missing", allowed, "Add it.")
+        remedy = f'Name the column; if each row is another patient, by = "{ROW_NUMBER}".'
+        yield Problem(f"{site.name} [columns.{PATIENT_ID}]", "missing", allowed, remedy)
     yield from _form(site)
     for name, line in site.columns.items():
         where = f"{site.name} [columns.{name}]"
@@ -64,7 +65,7 @@ def _form(site: Site) -> Iterator[Problem]:
         yield Problem(f"{site.name} [file] delimiter", given, "one character", 'As ";" or "\\t".')
     if site.repeated in ("first", "last") and INDEX_DATE not in site.columns:
         given = f"given {site.repeated!r} without [columns.{INDEX_DATE}]"
-        allowed = "which row comes first is told by the date of the operation"
+        allowed = "which row comes first is told by that date"
         yield Problem(f"{site.name} repeated", given, allowed, "Map the date.")
 
 
@@ -110,14 +111,14 @@ def _way(where: str, line: Line) -> Iterator[Problem]:
 
 
 def _leaks(where: str, line: Line, known: Mapping[str, Target]) -> Iterator[Problem]:
-    """Columns that hold what came after the operation, offered as something known before it."""
+    """Columns that hold what came afterwards, offered as something known beforehand."""
     for source in line.sources:
         later = source in known and known[source].side == "after"
         if (later or looks_postoperative(source)) and not line.before_surgery:
-            allowed = "only what is known before surgery may enter a prediction"
+            allowed = "only what is known beforehand may enter a prediction"
             remedy = (
-                "Its name says it was filled in with or after the operation: leave it out, or map "
-                'it to an outcome column. If the name misleads, say before_surgery = "why".'
+                "Its name says it was filled in afterwards: leave it out, or map it to "
+                'an outcome column. If the name misleads, say before_surgery = "why".'
             )
             yield Problem(where, f"comes from {source!r}", allowed, remedy)
 
@@ -131,7 +132,7 @@ def _both_sides(site: Site, known: Mapping[str, Target]) -> Iterator[Problem]:
     for source, sides in uses.items():
         if "before" in sides and "after" in sides and "patient" not in sides:
             given = f"is used for {', '.join(sides['before'] + sides['after'])}"
-            allowed = "a column is either known before surgery or part of the outcome"
+            allowed = "a column is either known beforehand or part of the outcome"
             remedy = "Otherwise the model is told what it is asked. Map it to one of them."
             yield Problem(f"{site.name} column {source!r}", given, allowed, remedy)
 
@@ -190,7 +191,8 @@ def _constant(where: str, line: Line, target: Target) -> Iterator[Problem]:
 
 def _units(where: str, line: Line, target: Target) -> Iterator[Problem]:
     way = _way_of(line)
-    if line.unit not in ("", "?"):
+    # A unit that is none of those we convert may still be said, if it is the registry's own.
+    if line.unit not in ("", "?", target.unit if way is NO_WAY else ""):
         yield from _unit(f"{where} unit", line.unit, _result_units(way, target))
     if line.units and len(line.units) != len(line.columns):
         given = f"{len(line.units)} for {len(line.columns)} columns"

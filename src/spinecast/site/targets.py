@@ -78,7 +78,7 @@ def targets(registry: Registry) -> dict[str, Target]:
     found.extend(
         Target(
             field.name,
-            labels.get(field.name, "Date of the operation"),
+            labels.get(field.name, f"Day of {registry.operation}"),
             "patient" if field.name == INDEX_DATE else _side(field.name in after),
             field,
             units.get(field.name, ""),

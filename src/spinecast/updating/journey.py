@@ -5,7 +5,7 @@ The old folder is only read. A kill at any moment leaves no half-written model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,20 +56,29 @@ def read_new(cohort: Path, parent: Bundle, site: Site | None = None) -> Labelled
     """
     registry = parent.explainer.model.registry
     labelled = read_labelled(cohort, registry, parent.training["outcome"], site)
-    known = {sha256: name for name, sha256 in _learned_from(parent)}
+    refuse_known(labelled, parent)
+    return labelled
+
+
+def refuse_known(labelled: LabelledCohort, parent: Bundle) -> None:
+    """A model learns nothing new from patients that it, or one it came from, has learned from.
+
+    Raises:
+        DataRefused: they are of that very file.
+    """
+    known = {file: model for model, file in parent.lineage}
     if labelled.facts.sha256 in known:
         raise DataRefused(
             "This cohort cannot update the model",
             [
                 Problem(
-                    str(cohort),
+                    labelled.name,
                     f"model {known[labelled.facts.sha256]} was trained on this very file",
                     f"other patients are needed. {SAME[:-1]}",
                     "Name a file of new patients.",
                 )
             ],
         )
-    return labelled
 
 
 def update(
@@ -127,15 +136,6 @@ def in_order(codes: Matrix, y: Vector) -> tuple[Matrix, Vector]:
     """Patients in an order that their values alone decide: that of the file changes nothing."""
     order = np.lexsort(np.column_stack([y, codes]).T[::-1])
     return codes[order], y[order]
-
-
-def _learned_from(parent: Bundle) -> Iterator[tuple[str, str]]:
-    """Every file that the old model and those before it learned from: model's id, fingerprint."""
-    own = parent.training.get("data", {}).get("sha256")
-    if own:
-        yield parent.explainer.identity.id, str(own)
-    for model in parent.training.get("update", {}).get("lineage", ()):
-        yield str(model["id"]), str(model["sha256"])
 
 
 def _refuse_itself(folder: Path, old: Path) -> None:
@@ -201,7 +201,7 @@ def _story(
         "update": {
             "parent": parent.explainer.identity.id,
             "data": data,
-            "lineage": [{"id": model, "sha256": sha256} for model, sha256 in _learned_from(parent)],
+            "lineage": [{"id": model, "sha256": sha256} for model, sha256 in parent.lineage],
             "patients": len(climb.new),
             "events": int(climb.new.y.sum()),
             **decision.to_dict(),

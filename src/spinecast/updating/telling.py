@@ -36,6 +36,7 @@ def told(found: Update, ladder: Ladder, folder: Path) -> Iterator[str]:
     yield f"Rung: {decision.rung} ({DOES[decision.rung]}). Rule: {decision.rule}."
     yield decision.why
     yield f"Model {found.model_id} in {folder}, from model {found.parent_id}."
+    yield f"Next, on patients it has not met: spinecast validate COHORT --model {folder} --out DIR"
 
 
 def _lines(decision: Decision, ladder: Ladder) -> list[list[str]]:

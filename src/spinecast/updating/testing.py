@@ -89,13 +89,18 @@ def good_enough(doubt: Doubt, y: Vector, *, free: int, draws: int, seed: int) ->
 def _drawn(doubt: Doubt, y: Vector, free: int, draws: int, seed: int) -> Matrix:
     """Outcomes that the old model, uncertain as it is, would give, (draws, n).
 
-    The truths behind them are normal around the model, with the covariance of its refits.
+    The truths behind them are normal around the model, with the covariance of its refits; each is
+    then shifted so that scattered effects leave its mean risk where its level puts it.
     """
     rng = np.random.default_rng([seed, free])
     truth = _fitted(doubt, doubt.margin[None], y[None], free)
     if len(doubt.spread) > 1:
         mixed = rng.standard_normal((draws, len(doubt.spread))) / np.sqrt(len(doubt.spread) - 1)
-        truth = truth + mixed @ doubt.spread
+        moved = mixed @ doubt.spread
+        level = moved.mean(axis=1, keepdims=True)
+        # Effects that scatter raise low risks more than they lower high ones. Each draw is centred
+        # so that its mean risk is that of its level alone, else the null would have another level.
+        truth = _fitted(doubt, truth + moved, expit(truth + level), 1)
     return (rng.random((draws, len(y))) < expit(truth)).astype(np.float64)
 
 

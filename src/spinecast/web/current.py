@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from spinecast.errors import SpinecastError
+from spinecast.explaining.current import CURRENT, read_current
 from spinecast.explaining.scoring import Scorer
-from spinecast.promotion.current import FILE, read_current, scorer_in_use
+from spinecast.promotion.answering import scorer_in_use
 from spinecast.web.questions import Form, form_of
 
 NO_MODEL, GONE = "there is no model yet", "the folder is gone; the model read before still answers"
@@ -118,7 +119,7 @@ class Current:
     def _stamp_now(self) -> Stamp:
         if self.model is not None:
             return _stamp_of(self.model)
-        pointer = _stamp_of(self.models / FILE)
+        pointer = _stamp_of(self.models / CURRENT)
         try:
             named = read_current(self.models)
         except SpinecastError:

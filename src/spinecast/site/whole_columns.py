@@ -1,10 +1,13 @@
-"""What a whole column shows and no single row: a wrong unit, a wrong order of dates, a copy."""
+"""What a whole mapped column shows and no single row: a wrong unit, a wrong order of dates.
+
+Only what the mapping itself got wrong is said here; what looks miscoded in any cohort is said by
+`judging.suspicion`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +20,6 @@ from spinecast.site.targets import Target
 
 LEAST_KNOWN = 5
 """Known values from which on a column is judged as a whole; below, its rows are."""
-LOOKED_AT = 20_000
-LEAST_ALIKE = 20
-"""Patients known in both from which on two equal columns are the same one, not a coincidence."""
-LEAST_OF_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def _span(numbers: NDArray[np.float64]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else NOWHERE
 
 
-def columns(
+def impossible(
     site: Site, targets: Mapping[str, Target], reaches: Mapping[str, Reach]
 ) -> Iterator[Problem]:
     """Columns of which no value is possible: one message about the column, none about its rows."""
@@ -91,7 +90,7 @@ def columns(
         if told.possible and not _is_another_unit(line, target, told):
             continue
         where = f"{site.name} [columns.{name}] from {', '.join(line.sources)}"
-        if target.holds == "date" or told.unexplained == told.known:  # nothing could be read
+        if target.holds == "date" or told.unexplained == told.known:
             kind = "date" if target.holds == "date" else "number"
             given = f"none of {told.known:,} values is a {kind} as declared"
             key = "dates" if kind == "date" else "decimal"
@@ -127,28 +126,3 @@ def _fitting(target: Target, told: Reach) -> list[str]:
         for name, rate in units.choices(target.unit, target.bounds).items()
         if low <= told.before[0] * rate and told.before[1] * rate <= high
     ]
-
-
-def copies(site: Site, targets: Mapping[str, Target], table: pd.DataFrame) -> Iterator[Problem]:
-    """Outcome columns that say for every patient what a factor says: full of the predictor."""
-    top = table.iloc[:LOOKED_AT].astype("str")
-    for after in (target for target in targets.values() if target.side == "after"):
-        for before in (target for target in targets.values() if target.side == "before"):
-            if before.holds == after.holds and _is_copy(top[before.name], top[after.name]):
-                origin = ", ".join(site.columns[after.name].sources)
-                given = f"from {origin}, says for every patient what {before.name} says"
-                yield Problem(
-                    f"{site.name} [columns.{after.name}]",
-                    given,
-                    "an outcome is what came after the operation",
-                    "Name the follow-up column, or leave the outcome out.",
-                )
-
-
-def _is_copy(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
-    both = ((one != "") & (other != "")).to_numpy(dtype=bool)
-    if both.sum() < LEAST_ALIKE or not (one[both] == other[both]).all():
-        return False
-    often = one[both].value_counts()
-    # Two yes/no columns may agree by chance where one answer is rare.
-    return len(often) >= LEAST_OF_EACH or (len(often) > 1 and often.min() >= LEAST_OF_EACH)

@@ -1,67 +1,17 @@
-"""Which model is in use: `models/CURRENT`, and what must hold before it may answer.
+"""The model in use, and what must hold before it may answer.
 
-`CURRENT` is derived from the last line of the history: its folder and id, and the line's number and
-hash, so that a history whose tail was cut off does not pass. Scoring needs this module and none of
-the others.
+Scoring needs this module and none of the others of its room.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spinecast.errors import ModelRefused, Problem, UsageRefused
-from spinecast.explaining.manifest import MANIFEST, as_json
+from spinecast.explaining.current import CURRENT, read_current
+from spinecast.explaining.manifest import MANIFEST
 from spinecast.explaining.scoring import Scorer
-from spinecast.files import reason
-
-FILE = "CURRENT"
-VERIFY = "`spinecast history --verify` says what it should be."
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """The model in use, and the line of the history that says so."""
-
-    folder: str
-    model: str
-    manifest: str
-    line: int
-    hash: str
-
-    def text(self) -> str:
-        """The file as it is written: it has one spelling only."""
-        return as_json(asdict(self))
-
-
-def read_current(models: Path) -> Current | None:
-    """Which model is in use; None before the first promotion.
-
-    Raises:
-        ModelRefused: the file cannot be read, or is not as it was written.
-    """
-    path = models / FILE
-    try:
-        text = path.read_bytes().decode("utf-8")
-        told = Current(**json.loads(text))
-        named = Path(told.folder)
-        as_written = told.text() == text and len(named.parts) == 1 and named.name == told.folder
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable(path, reason(error)) from None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        as_written = False
-    if not as_written:
-        raise _unreadable(path, "it was edited or damaged")
-    return told
-
-
-def _unreadable(path: Path, given: str) -> ModelRefused:
-    problem = Problem(str(path), given, "the file that `spinecast promote` wrote", VERIFY)
-    return ModelRefused("Which model is in use cannot be read", [problem])
 
 
 def scorer_in_use(models: Path, registry_folder: Path | None = None) -> Scorer:
@@ -75,7 +25,7 @@ def scorer_in_use(models: Path, registry_folder: Path | None = None) -> Scorer:
     current = read_current(models)
     if current is None:
         given, allowed = "no model is in use", "`spinecast promote` puts one into use"
-        problem = Problem(str(models / FILE), given, allowed, "Or name a model with --model.")
+        problem = Problem(str(models / CURRENT), given, allowed, "Or name a model with --model.")
         raise UsageRefused("There is no model to answer with", [problem])
     return load_named(models, current.folder, current.model, current.manifest, registry_folder)
 

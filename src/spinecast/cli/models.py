@@ -1,0 +1,233 @@
+"""Commands that make a model and hold it against outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spinecast.cli.options import (
+    FILE,
+    registry_of,
+    registry_option,
+    runs_option,
+    site_of,
+    site_option,
+)
+from spinecast.errors import Problem, UsageRefused
+
+if TYPE_CHECKING:
+    from spinecast.judging.foreign import ForeignValidation
+    from spinecast.judging.judgement import Thresholds
+    from spinecast.judging.validation import Validation
+
+
+@click.command()
+@click.argument("cohort", type=FILE)
+@click.option("--experiment", type=FILE, required=True, help="The recipe, experiments/*.toml.")
+@click.option("--out", type=FILE, required=True, help="Folder for the model, models/NAME.")
+@click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@click.option("--report", type=FILE, help="Folder for the report; else reports/NAME beside runs.")
+@click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
+@click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
+@click.option("--against", type=FILE, help="The model in use, models/NAME, to be compared.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
+)
+@site_option
+@runs_option
+@registry_option
+def train(
+    cohort: Path,
+    experiment: Path,
+    out: Path,
+    replace: bool,  # noqa: FBT001 - a flag of the command line
+    report: Path | None,
+    study: Path | None,
+    proof: bool,  # noqa: FBT001 - likewise
+    processes: int | None,
+    against: Path | None,
+    runs: Path,
+    site_file: Path | None,
+    registry_folder: Path | None,
+) -> None:
+    """Train a model on a cohort, judge it beside its baselines, report it, and record the run.
+
+    The last line is the report's page.
+    """
+    from spinecast import console, retraining
+    from spinecast.cohorts.labelled import read_labelled
+    from spinecast.fitting.recipe import read_recipe
+    from spinecast.fitting.refitting import cores
+
+    recipe = read_recipe(experiment)
+    registry = registry_of(registry_folder)
+    found = read_labelled(cohort, registry, recipe.outcome, site_of(site_file, registry))
+    for line in console.labelled(found):
+        console.note(line)
+    told = retraining.retrain(
+        found,
+        recipe,
+        out,
+        replace=replace,
+        report=report or runs / "reports" / out.name,
+        study=study,
+        proof=proof,
+        processes=processes or cores(),
+        against=against,
+        experiment=experiment.stem,
+        home=runs,
+        progress=console.Teller(),
+    )
+    click.echo("On patients the fits had not seen, each model on the same folds:")
+    for line in console.performances(told.result.performance):
+        click.echo(line)
+    for line in console.standing(told):
+        click.echo(line)
+    choices = told.result.choices
+    click.echo(
+        f"Literature trusted by {choices.weight:g}, priors {choices.scale:g} times as wide, "
+        f"{choices.rounds} rounds of trees.\n"
+        f"Model {told.model_id} in {out}; MLflow run {told.run_id}, "
+        f"to be served as {told.model_uri}."
+    )
+    click.echo(
+        f"Next, on patients it has not met: spinecast validate COHORT --model {out} --out DIR"
+    )
+    click.echo(f"{told.page}")
+
+
+@click.command()
+@click.argument("cohort", type=FILE)
+@click.option(
+    "--model", "model_folder", type=FILE, required=True, help="The model to start from, models/OLD."
+)
+@click.option("--out", type=FILE, required=True, help="Folder for the updated model, models/NEW.")
+@click.option("--ladder", type=FILE, help="What may be done, and how it is decided (.toml).")
+@click.option("--replace", is_flag=True, help="Replace the model of that name.")
+@site_option
+@registry_option
+def update(
+    cohort: Path,
+    model_folder: Path,
+    out: Path,
+    ladder: Path | None,
+    replace: bool,  # noqa: FBT001 - a flag of the command line
+    site_file: Path | None,
+    registry_folder: Path | None,
+) -> None:
+    """Fit a model to another hospital: keep it, shift it, stretch it, revise it or learn it anew.
+
+    As little is changed as the new patients ask for; the old model's folder stays as it is.
+    """
+    from spinecast import console
+    from spinecast.explaining.bundle import read_bundle
+    from spinecast.updating import journey, telling
+    from spinecast.updating import ladder as ladders
+
+    recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
+    parent = read_bundle(model_folder, registry_folder)
+    found = journey.read_new(cohort, parent, site_of(site_file, parent.explainer.model.registry))
+    for line in console.labelled(found):
+        console.note(line)
+    told = journey.update(found, parent, recipe, out, replace=replace, progress=console.Teller())
+    for line in telling.told(told, recipe, out):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--model", "model_folder", type=FILE, help="Folder of the model; FILE is a cohort.")
+@click.option("--risks", metavar="COLUMN", help="Without a model: the column of predicted risks.")
+@click.option("--outcomes", metavar="COLUMN", help="And that of outcomes: 0/1 or yes/no.")
+@click.option("--percent", is_flag=True, help="The predicted risks are per cent, not 0 to 1.")
+@click.option("--thresholds", metavar="LOW-HIGH", help="Risks from which to act, as 0.05-0.5.")
+@click.option("--action", metavar="TEXT", help="What acting is; needed for a decision curve.")
+@click.option("--out", type=FILE, required=True, help="Folder for the numbers and the plot.")
+@site_option
+@registry_option
+def validate(
+    file: Path,
+    model_folder: Path | None,
+    risks: str | None,
+    outcomes: str | None,
+    percent: bool,  # noqa: FBT001 - a flag of the command line
+    thresholds: str | None,
+    action: str | None,
+    out: Path,
+    site_file: Path | None,
+    registry_folder: Path | None,
+) -> None:
+    """Hold a model against a cohort whose outcomes are known, or judge somebody else's risks.
+
+    With --model, FILE is a cohort. With --risks and --outcomes, FILE holds a column of predicted
+    risks and one of outcomes, from any model.
+    """
+    from spinecast.judging.judgement import declared
+
+    at = declared(thresholds, action)
+    foreign = any((risks, outcomes, percent))
+    if model_folder is not None and not foreign:
+        _validate_model(file, model_folder, registry_folder, at, out, site_file)
+    elif model_folder is None and risks and outcomes and not (registry_folder or site_file):
+        _validate_predictions(file, risks, outcomes, at, out, percent=percent)
+    else:
+        problem = Problem(
+            "validate",
+            "it does not say what to hold against the outcomes",
+            "either --model (with or without --registry and --site), or --risks and --outcomes",
+        )
+        raise UsageRefused("Nothing was validated", [problem])
+
+
+def _validate_model(
+    cohort: Path,
+    model_folder: Path,
+    registry_folder: Path | None,
+    at: Thresholds | None,
+    out: Path,
+    site_file: Path | None,
+) -> None:
+    from spinecast import console
+    from spinecast.explaining.scoring import Scorer
+    from spinecast.judging import transport_text, validation
+
+    scorer = Scorer.load(model_folder, registry_folder)
+    site = site_of(site_file, scorer.registry)
+    found = validation.validate(scorer, cohort, thresholds=at, site=site)
+    for line in console.labelled(found.labelled):
+        console.note(line)
+    validation.write_validation(found, out)
+    click.echo(f"Model {scorer.explainer.identity.id} on {cohort}:")
+    _show_judged(found, out, ("", *transport_text.lines(found.transport), ""))
+
+
+def _validate_predictions(
+    file: Path, risks: str, outcomes: str, at: Thresholds | None, out: Path, *, percent: bool
+) -> None:
+    from spinecast import console
+    from spinecast.judging import foreign
+
+    told = foreign.read_predictions(file, risks, outcomes, percent=percent)
+    for line in console.predictions(told):
+        console.note(line)
+    found = foreign.validate_predictions(told, thresholds=at)
+    foreign.write_validation(found, out)
+    click.echo(f"{risks} against {outcomes} in {file}:")
+    _show_judged(found, out)
+
+
+def _show_judged(
+    found: Validation | ForeignValidation, out: Path, elsewhere: Iterable[str] = ()
+) -> None:
+    from spinecast import console
+
+    for line in (*console.judged(found.judgement), *found.remarks):
+        click.echo(line)
+    for line in elsewhere:
+        click.echo(line)
+    click.echo(
+        f"The numbers are in {out / 'validation.json'}, the plot in {out / 'calibration.svg'}."
+    )

@@ -143,6 +143,21 @@ def test_the_order_of_patients_does_not_matter(order):
     np.testing.assert_allclose(there.theta, here.theta, rtol=0, atol=1e-9)
 
 
+@given(seeds)
+def test_what_is_believed_may_be_far_from_what_few_patients_say(seed):
+    random = np.random.default_rng(seed)
+    patients = int(random.integers(20, 120))
+    columns, y = random.normal(size=(patients, 6)), np.zeros(patients)
+    columns[:, 0] += random.uniform(0, 12)
+    y[random.choice(patients, int(random.integers(1, 4)), replace=False)] = 1
+    held = belief(6, sd=float(random.choice([0.05, 0.2, 1.0])), seed=seed, bounds="none")
+    held.mean[0] = random.uniform(0.5, 1.5)
+    found = fit(columns, y, held)
+    assert found.converged
+    slope = objective(found.theta, columns, y, held)[1]
+    np.testing.assert_allclose(slope, 0, atol=1e-4)
+
+
 @pytest.mark.parametrize("far", [60.0, 1e4, -1e8])
 def test_a_start_where_no_risk_moves_any_more_is_given_up(far):
     columns, y = cohort(7, patients=40)

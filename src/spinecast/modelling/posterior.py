@@ -6,7 +6,6 @@ pieces: in files larger than memory, from several machines, from several hospita
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +18,10 @@ FloatArray = npt.NDArray[np.float64]
 STEPS = 60
 HALVINGS = 30
 TOLERANCE = 1e-9
+FARTHEST = 5.0
+"""Log-odds by which one step may shift everybody: farther, and no patient's risk moves any more."""
+LEAST_CURVATURE = 1e-6
+"""Of the intercept, where next to no patient's risk moves; `FARTHEST` then limits the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,8 @@ class Posterior:
         theta = np.clip(self.theta, lower, upper)
         gradient = self.patients.gradient + self.patients.curvature @ (theta - self.theta)
         gradient += precision * (theta - mean)
-        curvature = self.patients.curvature + np.diag(precision)
-        return np.asarray(theta + box_minimum(curvature, gradient, lower - theta, upper - theta))
+        told = Sums(0.0, gradient, self.patients.curvature + np.diag(precision))
+        return np.asarray(theta + _step(told, theta, lower, upper))
 
     def margin(self, columns: FloatArray) -> FloatArray:
         """Log-odds of rows of columns, (n, K) to (n,)."""
@@ -131,11 +134,10 @@ def fit(
             answer is found, not the answer.
     """
     if start is not None:
+        found = _descend(pieces, belief, start)
         # A start so far off that no patient's risk moves any more leads nowhere.
-        with contextlib.suppress(np.linalg.LinAlgError):
-            found = _descend(pieces, belief, start)
-            if found.converged:
-                return found
+        if found.converged:
+            return found
     return _descend(pieces, belief, None)
 
 
@@ -153,7 +155,7 @@ def _descend(
     theta = np.clip(mean if start is None else start, lower, upper)
     now = objective(theta)
     for _ in range(STEPS):
-        step = box_minimum(now.curvature, now.gradient, lower - theta, upper - theta)
+        step = _step(now, theta, lower, upper)
         fall = -float(now.gradient @ step)
         if fall <= TOLERANCE * (1.0 + abs(now.loss)):
             # The last step is too small to be doubted, and it squares the error that is left.
@@ -178,6 +180,15 @@ def _with_free_intercept(
         np.concatenate([[0.0], belief.sd**-2.0]),
         np.concatenate([[0.0], belief.mean]),
     )
+
+
+def _step(told: Sums, theta: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Newton's step within the bounds; nothing but `FARTHEST` bounds the intercept."""
+    curvature = told.curvature.copy()
+    curvature[0, 0] = max(curvature[0, 0], LEAST_CURVATURE)
+    down, up = lower - theta, upper - theta
+    down[0], up[0] = -FARTHEST, FARTHEST
+    return box_minimum(curvature, told.gradient, down, up)
 
 
 def _found(

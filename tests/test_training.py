@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -167,7 +167,9 @@ def test_an_outcome_that_is_noise_cannot_be_predicted_and_a_true_one_can(tiny, c
 def test_every_method_is_judged_by_its_unseen_risks_on_the_same_patients(result):
     assert list(result.performance) == ["spinecast", *RECIPE.baselines]
     alone = evaluate(result.y, result.unseen["spinecast"], seed=RECIPE.seed)
-    assert result.performance["spinecast"].to_dict() == alone.to_dict()
+    # Nearly: how many threads multiply matrices decides the last digits.
+    for one, other in zip(result.performance["spinecast"].estimates, alone.estimates, strict=True):
+        assert astuple(one) == pytest.approx(astuple(other), rel=1e-9, nan_ok=True)
     for name, performance in result.performance.items():
         again = evaluate(result.y, result.unseen[name], resamples=0)
         for estimate in performance.estimates:

@@ -277,9 +277,14 @@ def test_a_patient_is_scored_without_anything_of_training(model):
     assert done.stdout.splitlines()[-1] == "imported: []"
 
 
+def heeding_interruptions():
+    """What a shell starts in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_stops_a_long_command_and_leaves_nothing(tmp_path):
     words = ("simulate", "--patients", 2_000_000, "--seed", 1, "--out", tmp_path / "c.csv")
-    with process(*words) as command:
+    with process(*words, preexec_fn=heeding_interruptions) as command:
         # Past its imports, which swallow an interruption, and in its work: so many seconds of
         # processor time, as a busy machine takes any time of the wall.
         ticks = Path(f"/proc/{command.pid}/stat")

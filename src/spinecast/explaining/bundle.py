@@ -1,4 +1,4 @@
-"""A model as a folder a person can read: no pickle, every file named and hashed in its manifest.
+"""A model as a folder a person can read: text alone, every file named and hashed in its manifest.
 
     manifest.json    format, model id, SHA-256 of every other file
     model.json       intercept, each column's coefficient and the literature's, recalibration

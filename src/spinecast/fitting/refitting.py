@@ -53,7 +53,7 @@ class Method(Protocol):
 
 
 Make: TypeAlias = Callable[[], Method]
-"""A method, made afresh. It must pickle to be shared among processes: a class, or a `partial`."""
+"""A method, made afresh. Other processes find it by its name: a class, or a `partial` of one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

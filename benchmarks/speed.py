@@ -30,13 +30,13 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.fitting import training
 from spinecast.fitting.internal import internal_validation
 from spinecast.fitting.recipe import Recipe, ResamplingRecipe
-from spinecast.fitting.refitting import cores
 from spinecast.knowledge.loading import load_registry
 from spinecast.measures.pooling import pool
 from spinecast.modelling.model import reference_row
 from spinecast.modelling.trees import Trees, leaves_of
 from spinecast.patients.tables import write_table
 from spinecast.reports.report import write_report
+from spinecast.sharing import cores
 from spinecast.simulator.synthetic import simulate
 
 TREES, ROWS = 150, 100_000

@@ -10,15 +10,8 @@ import pytest
 
 from methods import ByHeart, Constant, Deadly, Logistic, Moody, Spy, drawn
 from spinecast.errors import SpinecastError
-from spinecast.fitting.refitting import (
-    FEWEST_EVENTS,
-    Task,
-    cores,
-    refitted,
-    too_few,
-    troubles,
-    workers,
-)
+from spinecast.fitting.refitting import FEWEST_EVENTS, Task, refitted, too_few, troubles
+from spinecast.sharing import cores, workers
 
 CODES, Y = drawn(60)
 EVERYONE = np.arange(60)

@@ -60,7 +60,7 @@ def train(
     from spinecast import console, retraining
     from spinecast.cohorts.labelled import read_labelled
     from spinecast.fitting.recipe import read_recipe
-    from spinecast.fitting.refitting import cores
+    from spinecast.sharing import cores
 
     recipe = read_recipe(experiment)
     registry = registry_of(registry_folder)

@@ -10,17 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.fitting.refitting import (
-    Make,
-    Refit,
-    Share,
-    Task,
-    alone,
-    kinds,
-    refitted,
-    too_few,
-    troubles,
-)
+from spinecast.fitting.refitting import Make, Refit, Task, kinds, refitted, too_few, troubles
 from spinecast.measures.bootstrap import drawn
 from spinecast.measures.evaluation import RESAMPLES, Performance, evaluate
 from spinecast.measures.logistic import Matrix, Vector, expit, logit
@@ -28,6 +18,7 @@ from spinecast.measures.metrics import MEASURES
 from spinecast.measures.pooling import Pooled
 from spinecast.measures.resampling import USABLE_SHARE
 from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
 
 Pool = Callable[[Vector, Vector], Pooled]
 """A summary of estimates by their standard errors, one per site (NaN: none), such as `pool`."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinecast.fitting.refitting import Make, Share, Task, alone, refitted, too_few, troubles
+from spinecast.fitting.refitting import Make, Task, refitted, too_few, troubles
 from spinecast.measures.evaluation import RESAMPLES, Comparison, Performance, evaluate_all
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.resampling import folds
 from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
 
 RECORDED = "as recorded"
 

@@ -26,11 +26,12 @@ from spinecast.fitting.in_use import Blanks, InUse, in_use
 from spinecast.fitting.learning import LearningCurve, learning_curve
 from spinecast.fitting.optimism import Optimism, bootstrap_optimism
 from spinecast.fitting.recipe import IntervalRecipe, Recipe
-from spinecast.fitting.refitting import Make, workers
+from spinecast.fitting.refitting import Make
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.evaluation import plain
 from spinecast.measures.logistic import Vector
 from spinecast.progress import Progress, silent
+from spinecast.sharing import workers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

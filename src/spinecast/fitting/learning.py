@@ -18,9 +18,7 @@ from spinecast.fitting.refitting import (
     Indices,
     Make,
     Refit,
-    Share,
     Task,
-    alone,
     kinds,
     refitted,
     too_few,
@@ -31,6 +29,7 @@ from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, surprises
 from spinecast.measures.resampling import folds
 from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
 
 SPARED = 0.8
 """A lot larger than this share of the last one would tell nothing that the last does not."""

@@ -19,22 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.fitting.refitting import (
-    Make,
-    Refit,
-    Share,
-    Task,
-    alone,
-    kinds,
-    refitted,
-    too_few,
-    troubles,
-)
+from spinecast.fitting.refitting import Make, Refit, Task, kinds, refitted, too_few, troubles
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.measures.metrics import MEASURES, SAME
 from spinecast.measures.resampling import USABLE_SHARE, percentile_interval, resampled
 from spinecast.measures.stability import Instability, instability
 from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
 
 INTERVAL = (
     "The apparent performance less the percentiles of the refits' optimism: a bootstrap interval "

@@ -2,19 +2,12 @@
 
 Optimism, other sites, a later period, a learning curve: each is a list of `Task`s, and each task
 fits everything from nothing, completion of unknowns and tuning included. Tasks can be shared among
-processes (threads would not help: the work holds Python's lock); a task's answer depends on the
-task alone, so the number of processes changes nothing but the time.
+processes (`sharing`).
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -26,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from spinecast.errors import SpinecastError
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
 
 Indices = npt.NDArray[np.intp]
 
@@ -70,63 +64,6 @@ class Refit:
 
     risk: Vector
     trouble: str = ""
-
-
-Share: TypeAlias = Callable[[Callable[[Task], Refit], Sequence[Task]], Iterable[Refit]]
-"""Who does the work: applied to it and the tasks, the answers in the tasks' order."""
-
-
-def alone(work: Callable[[Task], Refit], tasks: Sequence[Task]) -> Iterable[Refit]:
-    """This process does everything."""
-    return map(work, tasks)
-
-
-@contextmanager
-def workers(processes: int) -> Iterator[Share]:
-    """Processes that share the work, for as long as the block lasts; 1 for none but this one.
-
-    They start once, for all questions asked inside the block. Should the block be left by an error
-    or by Ctrl-C, they end at once. The program that calls must be importable
-    (`if __name__ == "__main__"`), as everywhere on Windows.
-    """
-    if processes <= 1:
-        yield alone
-        return
-    others = set(multiprocessing.active_children())
-    # Spawned, not forked: libraries of the parent may hold locks and threads.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_when_interrupted)
-    try:
-        yield partial(_shared, pool)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def cores() -> int:
-    """How many processes can work at once here."""
-    usable = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(usable(0)) if usable else os.cpu_count() or 1
-
-
-def _end_when_interrupted() -> None:
-    # Ctrl-C reaches every process; without this, each would print a traceback of its own.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _shared(
-    pool: ProcessPoolExecutor, work: Callable[[Task], Refit], tasks: Sequence[Task]
-) -> Iterator[Refit]:
-    try:
-        yield from pool.map(work, tasks)
-    except BrokenProcessPool:
-        raise SpinecastError(
-            "A process that shared the work was ended from outside, as happens when memory is "
-            "short. Run again with one process."
-        ) from None
 
 
 def refitted(

@@ -1,0 +1,219 @@
+"""A cohort in parts: a Parquet file or a folder of them, never more rows in memory than asked for.
+
+A part is some row groups of one file, and is what one process reads at a time. Nothing is known of
+a row but its file and the number a spreadsheet would show, so the parts of a folder may be read in
+any order and by anybody who sees the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import ArrowException, parquet
+
+from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.files import reason
+from spinecast.patients.tables import (
+    distinct_names,
+    file_fingerprint,
+    numbered,
+    text_column,
+)
+
+ENDING = ".parquet"
+ROWS_AT_ONCE = 65_536
+PASSED_OVER = ("_", ".")
+"""Files whose names begin so are notes of Spark, Dask or Arrow, not patients."""
+FIRST_ROW = 2
+"""The number a spreadsheet shows beside the first patient; the header is row 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some row groups of a Parquet file.
+
+    Attributes:
+        path: the file.
+        groups: the first row group and the one after the last.
+        first: the number a spreadsheet shows beside the first row.
+        rows: how many.
+    """
+
+    path: Path
+    groups: tuple[int, int]
+    first: int
+    rows: int
+
+    def tables(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
+        """Its rows as tables of text like those of `read_table`, so many at once.
+
+        Raises:
+            DataRefused: the file is damaged.
+        """
+        first = self.first
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                wanted = list(range(*self.groups))
+                for batch in file.iter_batches(rows_at_once, row_groups=wanted):
+                    yield numbered(_text(batch), first)
+                    first += len(batch)
+        except (ArrowException, OSError):
+            raise DataRefused("The cohort cannot be read", [_damaged(self.path)]) from None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A cohort on disk: its file or folder, its parts in order, and how many rows in all."""
+
+    path: Path
+    parts: tuple[Part, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the files say they have."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, in order."""
+        return tuple(dict.fromkeys(part.path for part in self.parts))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file; of a folder, that of its files' names and fingerprints."""
+        if self.path.is_file():
+            return file_fingerprint(self.path)
+        lines = (f"{file_fingerprint(file)}  {file.name}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def parts_of(path: Path, rows_at_once: int = ROWS_AT_ONCE) -> Parts:
+    """The parts of a Parquet file or of a folder of Parquet files with the same columns.
+
+    Small row groups of a file are taken together, up to `rows_at_once`. Files without rows are
+    no parts; files that begin with `_` or `.` are passed over.
+
+    Raises:
+        UsageRefused: there is no such file or folder.
+        DataRefused: other files lie in the folder, one is damaged, columns or their kinds differ
+            from the first file's, or there is no row at all; everything that is wrong at once.
+    """
+    found = [path] if path.is_file() else _files(path)
+    problems: list[Problem] = []
+    known: list[tuple[Path, Any]] = []
+    for file in found:
+        if file.suffix.lower() != ENDING or not file.is_file():
+            problems.append(_stray(file))
+            continue
+        try:
+            known.append((file, parquet.read_metadata(file)))
+        except (ArrowException, OSError):
+            problems.append(_damaged(file))
+    for file, metadata in known[1:]:
+        problems += _differences(file, metadata, *known[0])
+    if problems:
+        raise DataRefused("The folder is not a cohort", problems)
+    parts = tuple(part for file, metadata in known for part in _cut(file, metadata, rows_at_once))
+    if not parts:
+        given = f"{len(known)} Parquet files, none of which has a row"
+        allowed = "one row for each patient is needed"
+        raise DataRefused("The folder is not a cohort", [Problem(str(path), given, allowed)])
+    return Parts(path, parts, tuple(known[0][1].schema.to_arrow_schema().names))
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        inside = sorted(folder.iterdir(), key=lambda file: file.name)
+    except OSError as error:
+        problem = Problem(str(folder), reason(error), "a file or folder that can be read is needed")
+        raise UsageRefused("The cohort cannot be read", [problem]) from None
+    return [file for file in inside if not file.name.startswith(PASSED_OVER)]
+
+
+def _cut(file: Path, metadata: Any, rows_at_once: int) -> Iterator[Part]:  # noqa: ANN401
+    """Neighbouring row groups of a file that together have no more rows than asked for."""
+    start = rows = 0
+    first = FIRST_ROW
+    for group in range(metadata.num_row_groups):
+        more = metadata.row_group(group).num_rows
+        if rows and rows + more > rows_at_once:
+            yield Part(file, (start, group), first, rows)
+            start, first, rows = group, first + rows, 0
+        rows += more
+    if rows:
+        yield Part(file, (start, metadata.num_row_groups), first, rows)
+
+
+def _text(batch: Any) -> pd.DataFrame:  # noqa: ANN401 - Arrow is untyped
+    columns = pa.Table.from_batches([batch])
+    names = distinct_names(Path("part"), columns.column_names)
+    texts = [text_column(column) for column in columns.columns]
+    table: pd.DataFrame = pa.table(texts, names=names).to_pandas()
+    return table
+
+
+# --- what may be wrong with a folder ----------------------------------------------------------
+
+
+def _differences(file: Path, metadata: Any, like: Path, model: Any) -> list[Problem]:  # noqa: ANN401
+    """How a file's columns differ from the first file's."""
+    own, wanted = (_kinds(told.schema.to_arrow_schema()) for told in (metadata, model))
+    problems = [
+        Problem(f"{file.name}, column {name}", given, f"{like.name} {has}")
+        for names, given, has in (
+            (wanted.keys() - own.keys(), "it is missing", "has it"),
+            (own.keys() - wanted.keys(), "it stands there", "does not have it"),
+        )
+        for name in sorted(names)
+    ]
+    for name in (name for name in wanted if name in own):
+        if len({own[name], wanted[name]} - {"nothing"}) > 1:
+            given, allowed = f"it holds {own[name]}", f"in {like.name} it holds {wanted[name]}"
+            problems.append(Problem(f"{file.name}, column {name}", given, allowed))
+    return problems
+
+
+def _kinds(schema: Any) -> dict[str, str]:  # noqa: ANN401
+    return {field.name: _kind(field.type) for field in schema}
+
+
+def _kind(type_: Any) -> str:  # noqa: ANN401
+    """What a column holds, in words; whole numbers and others are of one kind."""
+    types = pa.types
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    kinds: Sequence[tuple[Any, str]] = (
+        (types.is_null, "nothing"),
+        (types.is_boolean, "yes/no"),
+        (types.is_integer, "numbers"),
+        (types.is_floating, "numbers"),
+        (types.is_decimal, "numbers"),
+        (types.is_temporal, "dates"),
+        (types.is_string, "text"),
+        (types.is_large_string, "text"),
+        (types.is_string_view, "text"),
+    )
+    return next((word for holds, word in kinds if holds(type_)), str(type_))
+
+
+def _stray(file: Path) -> Problem:
+    given = "a folder" if file.is_dir() else f"its ending is {file.suffix or 'missing'}"
+    return Problem(
+        file.name,
+        given,
+        f"a cohort's folder holds {ENDING} files and nothing else",
+        "Move it elsewhere, or begin its name with an underscore.",
+    )
+
+
+def _damaged(file: Path) -> Problem:
+    given = "it is not a Parquet file, or it is damaged or cannot be read"
+    return Problem(file.name, given, "a whole Parquet file is needed", "Write it again.")

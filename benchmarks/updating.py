@@ -8,7 +8,8 @@ of a nat, on fresh patients of the new hospital; the ratio is that of the ladder
 keeping the model, recalibrating it (intercept and slope by maximum likelihood), and training ridge
 or XGBoost on the new patients alone, each where both were tried: the last two, dear and far behind
 where patients are few, at some hospitals only. At a hospital without change the new patients have
-the same truth as the old ones. Settings are cheap (no trees, one repeat, few candidates) so that it ends.
+the same truth as the old ones. Settings are cheap (no trees, one repeat, few candidates) so that it
+ends.
 """
 
 from __future__ import annotations

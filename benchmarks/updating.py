@@ -258,7 +258,7 @@ def _choices(found: Found) -> list[str]:
         lines.append(
             f"{size:8d} {len(found):9d} "
             + " ".join(f"{taken[rung] / len(found):9.0%}" for rung in RUNGS)
-            + f" {kept:7.0%}{'' if kept >= KEPT else '  not reached'}"
+            + f" {kept:7.1%}{'' if kept >= KEPT else '  not reached'}"
         )
     return lines
 

@@ -85,9 +85,12 @@ class Pages:
         if desk is None:
             return self._no_model(request)
         scorer = desk.installed.scorer
+        definitions = scorer.registry.outcome.definitions
+        definition = definitions.get(scorer.bundle.training.get("outcome", ""))
         return desk.page(
             "model.html",
             training=scorer.bundle.training,
+            counts=definition.title if definition else "",
             performance=performance(scorer.bundle.training, desk.words),
             cohort_risk=of_hundred(scorer.explainer.facts.cohort_risk, desk.words.language),
         )
@@ -152,12 +155,12 @@ class Pages:
         return desk.page("form.html", status, form=form, sent=sent, open_names=told)
 
     async def _result(self, desk: Desk, sent: Sent) -> Response:
-        assessment = desk.assess(sent)
+        answer = desk.answer(desk.assess(sent))
         self.audit.note("page", desk.installed.scorer, sent.codes, "scored")
         return desk.page(
             "result.html",
             sent=sent,
-            answer=desk.answer(assessment),
+            answer=replace(answer, rely=(*desk.unchecked(sent), *answer.rely)),
             made=self.audit.clock().isoformat(),
         )
 
@@ -205,9 +208,10 @@ class Pages:
 
     def _handout(self, desk: Desk, sent: Sent) -> Handout:
         made = _time(sent.typed.get(MADE, "")) or self.audit.clock()
-        return handout(
+        out = handout(
             desk.assess(sent), desk.installed.scorer, sent.codes, made, sent.estimate, desk.words
         )
+        return replace(out, rely=(*desk.unchecked(sent), *out.rely))
 
     async def _not_asked(self, desk: Desk, sent: Sent) -> Response:
         registry = desk.installed.scorer.registry

@@ -33,11 +33,12 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading of the patient's page, sentences below it, and points after them."""
+    """A heading of the patient's page: sentences, points, and sentences after these."""
 
     title: str
     lines: tuple[str, ...]
     points: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Handout:
     sheet: Sheet
     rely: tuple[str, ...]
     against: tuple[str, ...]
+    also: str
     given: tuple[Given, ...]
     estimate: str
     plain_title: str
@@ -91,6 +93,7 @@ def handout(
         sheet=answer.short,
         rely=answer.rely,
         against=answer.against,
+        also=words("sheet.also", labels=answer.short.also_unknown),
         given=tuple(
             Given(factor.label, factor.in_plain_words(code))
             for factor, code in known
@@ -139,8 +142,9 @@ def _plain(
         Section(words("plain.means_title"), (words("plain.means"), *asks)),
         Section(
             words("plain.do_title"),
-            (words("plain.do"), words("plain.no_promise")) if can_do else (words("plain.nothing"),),
+            (words("plain.do" if can_do else "plain.nothing"),),
             can_do,
+            (words("plain.no_promise"),) if can_do else (),
         ),
         Section(words("plain.ask_title"), (), tuple(words(f"plain.ask_{n}") for n in (1, 2, 3))),
     )

@@ -127,6 +127,21 @@ def test_everything_unknown_is_answered_and_says_so(asker, scorer):
     assert f"{len(scorer.registry.factors)} of {len(scorer.registry.factors)} factors" in page
 
 
+def test_what_was_not_asked_about_scope_is_said_on_page_and_sheet(asker, scorer):
+    tumour, *others = scorer.registry.exclusions
+    for path in ("/result", "/sheet"):
+        without = told(asker.post(path, data=EXAMPLE | {tumour.name: "no"}).text)
+        assert tumour.question not in without
+        assert all(other.question in without for other in others)
+        everyone = {one.name: "no" for one in scorer.registry.exclusions}
+        assert "not checked:" not in told(asker.post(path, data=EXAMPLE | everyone).text)
+
+
+def test_nothing_known_is_an_average_patient_and_says_so(asker):
+    assert EN("result.nothing_known") in told(asker.post("/result", data={}).text)
+    assert EN("result.nothing_known") not in told(asker.post("/result", data={"age": "54"}).text)
+
+
 def test_the_surgeons_own_estimate_stands_beside_the_answer_and_changes_nothing(asker):
     without = told(asker.post("/result", data=EXAMPLE).text)
     beside = told(asker.post("/result", data=EXAMPLE | {"own_estimate": "25"}).text)

@@ -142,7 +142,7 @@ def _plain(
         Section(words("plain.means_title"), (words("plain.means"), *asks)),
         Section(
             words("plain.do_title"),
-            (words("plain.do" if can_do else "plain.nothing"),),
+            (words("plain.do") if can_do else words("plain.nothing"),),
             can_do,
             (words("plain.no_promise"),) if can_do else (),
         ),

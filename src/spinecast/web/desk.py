@@ -42,6 +42,14 @@ class Desk:
         """The answer of a record."""
         return answer_of(assessment, self.installed.scorer.bundle, self.words)
 
+    @property
+    def counts(self) -> str:
+        """What counts as the outcome, in a few words; empty where the registry does not say."""
+        scorer = self.installed.scorer
+        name = scorer.bundle.training.get("outcome", "")
+        definition = scorer.registry.outcome.definitions.get(name)
+        return definition.title if definition else ""
+
     def unchecked(self, sent: Sent) -> tuple[str, ...]:
         """That nobody said whether the patient is within scope, where nobody did."""
         exclusions = self.installed.scorer.registry.exclusions

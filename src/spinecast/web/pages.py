@@ -85,12 +85,10 @@ class Pages:
         if desk is None:
             return self._no_model(request)
         scorer = desk.installed.scorer
-        definitions = scorer.registry.outcome.definitions
-        definition = definitions.get(scorer.bundle.training.get("outcome", ""))
         return desk.page(
             "model.html",
             training=scorer.bundle.training,
-            counts=definition.title if definition else "",
+            counts=desk.counts,
             performance=performance(scorer.bundle.training, desk.words),
             cohort_risk=of_hundred(scorer.explainer.facts.cohort_risk, desk.words.language),
         )
@@ -152,7 +150,9 @@ class Pages:
         # What was answered, or is wrong, is not folded away.
         told = {name.removesuffix(NOT_KNOWN.format("")) for name in sent.typed}
         told.update(name for wrong in sent.wrong for name in wrong.fields)
-        return desk.page("form.html", status, form=form, sent=sent, open_names=told)
+        return desk.page(
+            "form.html", status, form=form, sent=sent, open_names=told, counts=desk.counts
+        )
 
     async def _result(self, desk: Desk, sent: Sent) -> Response:
         answer = desk.answer(desk.assess(sent))

@@ -117,7 +117,7 @@ def handout(
     )
 
 
-HEADINGS = ("given", "rely", "against", "unknown", "actions")
+HEADINGS = ("bars", "given", "rely", "against", "unknown", "actions")
 
 
 def _plain(

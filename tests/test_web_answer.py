@@ -294,6 +294,16 @@ def test_the_patients_page_says_the_same_number_in_short_words(asker, scorer):
     assert sum(map(len, sentences)) / len(sentences) < 16
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, ""), (1, "one thing"), (2, "2 things")])
+def test_the_patients_page_counts_what_was_not_known(scorer, count, said):
+    record = scorer.assess(EXAMPLE)
+    record = replace(record, unknown=record.unknown[:count])
+    codes = scorer.read(EXAMPLE)[0]
+    means = handout(record, scorer, codes, THEN, None, EN).plain[2].lines
+    assert len(means) == 1 + bool(count)
+    assert said in means[-1]
+
+
 def test_a_time_that_is_none_is_not_believed(asker):
     page = asker.post("/sheet", data=EXAMPLE | {"made_at": "<b>now</b>"}).text
     assert "2026-11-21 09:00:00 UTC" in page

@@ -32,7 +32,7 @@ from spinecast.web.answering import (
     read_form,
 )
 from spinecast.web.audit import Audit
-from spinecast.web.current import Current
+from spinecast.web.current import NO_MODEL, Current
 from spinecast.web.desk import Desk, page
 from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
@@ -231,7 +231,7 @@ class Pages:
         return Desk(installed.in_language(language), words(language))
 
     def _no_model(self, request: Request) -> Response:
-        refused = self.current.refused
+        refused = "" if self.current.refused == NO_MODEL else self.current.refused
         return page("no_model.html", words(_language(request, languages())), 503, refused=refused)
 
     @staticmethod

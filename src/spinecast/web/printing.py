@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -134,12 +135,11 @@ def _plain(
         numbers.append(words("plain.others", count=100 - int(sheet.risk)))
     if sheet.interval:
         numbers.append(words("plain.interval", interval=sheet.interval))
-    asks = [words("plain.unknown", count=len(assessment.unknown))] if assessment.unknown else []
     can_do = _can_do(assessment, registry)
     return (
         Section(words("plain.what_title"), (words("plain.what", **told),)),
         Section(words("plain.numbers_title"), tuple(numbers)),
-        Section(words("plain.means_title"), (words("plain.means"), *asks)),
+        Section(words("plain.means_title"), (words("plain.means"), *_not_known(assessment, words))),
         Section(
             words("plain.do_title"),
             (words("plain.do") if can_do else words("plain.nothing"),),
@@ -148,6 +148,13 @@ def _plain(
         ),
         Section(words("plain.ask_title"), (), tuple(words(f"plain.ask_{n}") for n in (1, 2, 3))),
     )
+
+
+def _not_known(assessment: Assessment, words: Words) -> Iterator[str]:
+    """How many things were not known, if any."""
+    count = len(assessment.unknown)
+    if count:
+        yield words("plain.unknown_one") if count == 1 else words("plain.unknown", count=count)
 
 
 def _can_do(assessment: Assessment, registry: Registry) -> tuple[str, ...]:

@@ -137,6 +137,14 @@ def test_errors_come_first_lead_to_their_field_and_lose_nothing(page, address, s
     assert page.locator("h1").inner_text() == sheet(scorer, **EXAMPLE).answer
 
 
+def test_what_comes_next_is_in_reach_wherever_one_reads(page, address):
+    show(page, address, EXAMPLE)
+    print_it = page.get_by_role("button", name=EN("result.sheet"), exact=True)
+    assert print_it.evaluate("one => one.getBoundingClientRect().bottom <= innerHeight")
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+    assert print_it.evaluate("one => one.getBoundingClientRect().top >= 0")
+
+
 def test_a_number_takes_back_not_known_and_the_other_way_round(page, address):
     page.goto(address)
     box, tick = page.locator("#age"), page.locator("[name='age.not_known']")
@@ -183,11 +191,15 @@ def test_going_back_loses_nothing(page, address):
     assert page.locator("#lesion_type").input_value() == EXAMPLE["lesion_type"]
 
 
-def test_the_sheet_prints_on_two_pages(page, address):
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_sheet_prints_on_two_pages(page, address, language):
+    said = words(language)
     told = json.loads((DATA / "example_patient.json").read_text())
-    show(page, address, {name: str(value) for name, value in told.items() if value is not None})
-    press(page, EN("result.sheet"))
-    page.get_by_role("button", name=EN("sheet.print")).wait_for()
+    page.goto(f"{address}?lang={language}")
+    fill(page, {name: str(value) for name, value in told.items() if value is not None})
+    press(page, said("form.submit"))
+    press(page, said("result.sheet"))
+    page.get_by_role("button", name=said("sheet.print")).wait_for()
     printed = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type /Page\b", printed)) == 2
 

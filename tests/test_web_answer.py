@@ -127,6 +127,21 @@ def test_everything_unknown_is_answered_and_says_so(asker, scorer):
     assert f"{len(scorer.registry.factors)} of {len(scorer.registry.factors)} factors" in page
 
 
+def test_what_was_not_asked_about_scope_is_said_on_page_and_sheet(asker, scorer):
+    tumour, *others = scorer.registry.exclusions
+    for path in ("/result", "/sheet"):
+        without = told(asker.post(path, data=EXAMPLE | {tumour.name: "no"}).text)
+        assert tumour.question not in without
+        assert all(other.question in without for other in others)
+        everyone = {one.name: "no" for one in scorer.registry.exclusions}
+        assert "not checked:" not in told(asker.post(path, data=EXAMPLE | everyone).text)
+
+
+def test_nothing_known_is_an_average_patient_and_says_so(asker):
+    assert EN("result.nothing_known") in told(asker.post("/result", data={}).text)
+    assert EN("result.nothing_known") not in told(asker.post("/result", data={"age": "54"}).text)
+
+
 def test_the_surgeons_own_estimate_stands_beside_the_answer_and_changes_nothing(asker):
     without = told(asker.post("/result", data=EXAMPLE).text)
     beside = told(asker.post("/result", data=EXAMPLE | {"own_estimate": "25"}).text)
@@ -277,6 +292,16 @@ def test_the_patients_page_says_the_same_number_in_short_words(asker, scorer):
     plain = page.partition(sheet.model)[0]
     sentences = [s.split() for s in re.split(r"[.?]\s", plain) if s.split()]
     assert sum(map(len, sentences)) / len(sentences) < 16
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, ""), (1, "one thing"), (2, "2 things")])
+def test_the_patients_page_counts_what_was_not_known(scorer, count, said):
+    record = scorer.assess(EXAMPLE)
+    record = replace(record, unknown=record.unknown[:count])
+    codes = scorer.read(EXAMPLE)[0]
+    means = handout(record, scorer, codes, THEN, None, EN).plain[2].lines
+    assert len(means) == 1 + bool(count)
+    assert said in means[-1]
 
 
 def test_a_time_that_is_none_is_not_believed(asker):

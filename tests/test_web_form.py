@@ -144,6 +144,8 @@ def test_all_errors_come_at_once_and_everything_typed_is_kept(asker):
     for name in ("age", "bmi", "nrs_back", "odi_baseline", PATIENT_ID):
         box = re.search(rf'<input [^>]*id="{name}"[^>]*>', page).group()
         assert f'value="{html.escape(typed[name])}"' in box
+    # Told first, as it is asked first, and by what it is called.
+    assert f'<ul>\n<li><a href="#q-own_estimate">{words("en")("form.own_title")}</a>' in page
     assert 'value="current" checked' in page
     assert 'value="foraminal_stenosis" selected' in page
     assert "<b>40</b>" not in page
@@ -256,7 +258,9 @@ def test_every_string_a_page_asks_for_is_there_and_none_is_left_over():
     asked |= {
         name
         for name in words("en").strings
-        if re.match(r"plain\.ask_\d|page\.language|model\.(limit|trained_on|measure)_", name)
+        if re.match(
+            r"plain\.ask_\d|page\.language|model\.(limit|trained_on|measure)_|rely\.rests_", name
+        )
         or re.match(r"wrong\.not_changeable|problem\.(not-json|media-type|too-many)", name)
     }
     assert asked == words("en").strings.keys()

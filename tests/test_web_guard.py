@@ -386,6 +386,18 @@ def test_a_token_is_never_sent_without_tls_and_files_must_be_there(tmp_path):
         gate_of(Settings(tls_cert=tmp_path / "none", tls_key=tmp_path / "none"))
 
 
+def test_a_certificate_and_a_key_that_do_not_fit_are_refused_before_anything_is_said(
+    current, tmp_path
+):
+    pem = tmp_path / "pem"
+    pem.write_text("-----BEGIN")
+    said: list[str] = []
+    settings = Settings(tls_cert=pem, tls_key=pem, token_file=token_file(tmp_path))
+    with pytest.raises(UsageRefused, match="cannot be used together"):
+        serve(current, settings, said.append)
+    assert said == []
+
+
 def test_a_port_that_is_taken_is_said(current):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -430,6 +442,7 @@ def test_the_command_says_where_to_look_and_serves_without_a_model(tmp_path):
     port = free_port()
     with running("--model", str(tmp_path / "none"), "--port", str(port)) as process:
         assert process.stderr.readline() == f"Open http://127.0.0.1:{port}/\n"
+        assert f"No model in {tmp_path / 'none'} yet" in process.stderr.readline()
         response = ask_until_there(f"http://127.0.0.1:{port}/")
         assert response.status_code == 503
         assert "spinecast train" in response.text

@@ -234,4 +234,11 @@ def serve(
     from spinecast.web.serving import serve as answer
 
     current = Current.start(model_folder, models=models, registry_folder=registry_folder)
-    answer(current, Settings(**settings), lambda address: click.echo(f"Open {address}", err=True))
+
+    def say(address: str) -> None:
+        click.echo(f"Open {address}", err=True)
+        if current.installed is None:
+            where = model_folder or models
+            click.echo(f"No model in {where} yet: the page says how to make one.", err=True)
+
+    answer(current, Settings(**settings), say)

@@ -200,7 +200,7 @@ class _Wording:
         if not cautions:
             yield self._said("sheet.no_caution")
         if self.assessment.interval:
-            yield self._said("sheet.chance", method=plain(self.assessment.interval.method))
+            yield self._said("sheet.chance")
 
     def _caution(self, caution: Caution) -> str:
         """The message, with the factors it is about where it does not name them itself."""

@@ -180,5 +180,5 @@ def _estimate(text: str, wrong: list[Wrong], said: Words) -> int | None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len("100") and int(text) <= 100:
         return int(text)
-    wrong.append(Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
+    wrong.insert(0, Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
     return None

@@ -42,6 +42,24 @@ class Desk:
         """The answer of a record."""
         return answer_of(assessment, self.installed.scorer.bundle, self.words)
 
+    @property
+    def counts(self) -> str:
+        """What counts as the outcome, in a few words; empty where the registry does not say."""
+        scorer = self.installed.scorer
+        name = scorer.bundle.training.get("outcome", "")
+        definition = scorer.registry.outcome.definitions.get(name)
+        return definition.title if definition else ""
+
+    def unchecked(self, sent: Sent) -> tuple[str, ...]:
+        """That nobody said whether the patient is within scope, where nobody did."""
+        exclusions = self.installed.scorer.registry.exclusions
+        left = [
+            one.question
+            for one in exclusions
+            if sent.typed.get(one.name, "").strip() in ("", UNKNOWN)
+        ]
+        return (self.words("rely.scope_open", questions=" ".join(left)),) if left else ()
+
     def page(self, template: str, status: int = 200, **told: object) -> Response:
         """A page with the model's banner."""
         explainer = self.installed.scorer.explainer

@@ -169,7 +169,7 @@ class Guard:
                 return None
         elif self.gate.admits(_cookie(headers)):
             return None
-        return Problem("unauthorized", "Send it as `Authorization: Bearer TOKEN`.")
+        return Problem("unauthorized", "Send the right one as `Authorization: Bearer TOKEN`.")
 
 
 class _TooMuch(Exception):

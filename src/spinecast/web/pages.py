@@ -32,7 +32,7 @@ from spinecast.web.answering import (
     read_form,
 )
 from spinecast.web.audit import Audit
-from spinecast.web.current import Current
+from spinecast.web.current import NO_MODEL, Current
 from spinecast.web.desk import Desk, page
 from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
@@ -88,6 +88,7 @@ class Pages:
         return desk.page(
             "model.html",
             training=scorer.bundle.training,
+            counts=desk.counts,
             performance=performance(scorer.bundle.training, desk.words),
             cohort_risk=of_hundred(scorer.explainer.facts.cohort_risk, desk.words.language),
         )
@@ -149,15 +150,17 @@ class Pages:
         # What was answered, or is wrong, is not folded away.
         told = {name.removesuffix(NOT_KNOWN.format("")) for name in sent.typed}
         told.update(name for wrong in sent.wrong for name in wrong.fields)
-        return desk.page("form.html", status, form=form, sent=sent, open_names=told)
+        return desk.page(
+            "form.html", status, form=form, sent=sent, open_names=told, counts=desk.counts
+        )
 
     async def _result(self, desk: Desk, sent: Sent) -> Response:
-        assessment = desk.assess(sent)
+        answer = desk.answer(desk.assess(sent))
         self.audit.note("page", desk.installed.scorer, sent.codes, "scored")
         return desk.page(
             "result.html",
             sent=sent,
-            answer=desk.answer(assessment),
+            answer=replace(answer, rely=(*desk.unchecked(sent), *answer.rely)),
             made=self.audit.clock().isoformat(),
         )
 
@@ -205,9 +208,10 @@ class Pages:
 
     def _handout(self, desk: Desk, sent: Sent) -> Handout:
         made = _time(sent.typed.get(MADE, "")) or self.audit.clock()
-        return handout(
+        out = handout(
             desk.assess(sent), desk.installed.scorer, sent.codes, made, sent.estimate, desk.words
         )
+        return replace(out, rely=(*desk.unchecked(sent), *out.rely))
 
     async def _not_asked(self, desk: Desk, sent: Sent) -> Response:
         registry = desk.installed.scorer.registry
@@ -227,7 +231,7 @@ class Pages:
         return Desk(installed.in_language(language), words(language))
 
     def _no_model(self, request: Request) -> Response:
-        refused = self.current.refused
+        refused = "" if self.current.refused == NO_MODEL else self.current.refused
         return page("no_model.html", words(_language(request, languages())), 503, refused=refused)
 
     @staticmethod

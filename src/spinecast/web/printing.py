@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -33,11 +34,12 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading of the patient's page, sentences below it, and points after them."""
+    """A heading of the patient's page: sentences, points, and sentences after these."""
 
     title: str
     lines: tuple[str, ...]
     points: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Handout:
     sheet: Sheet
     rely: tuple[str, ...]
     against: tuple[str, ...]
+    also: str
     given: tuple[Given, ...]
     estimate: str
     plain_title: str
@@ -91,6 +94,7 @@ def handout(
         sheet=answer.short,
         rely=answer.rely,
         against=answer.against,
+        also=words("sheet.also", labels=answer.short.also_unknown),
         given=tuple(
             Given(factor.label, factor.in_plain_words(code))
             for factor, code in known
@@ -114,7 +118,7 @@ def handout(
     )
 
 
-HEADINGS = ("given", "rely", "against", "unknown", "actions")
+HEADINGS = ("bars", "given", "rely", "against", "unknown", "actions")
 
 
 def _plain(
@@ -131,19 +135,26 @@ def _plain(
         numbers.append(words("plain.others", count=100 - int(sheet.risk)))
     if sheet.interval:
         numbers.append(words("plain.interval", interval=sheet.interval))
-    asks = [words("plain.unknown", count=len(assessment.unknown))] if assessment.unknown else []
     can_do = _can_do(assessment, registry)
     return (
         Section(words("plain.what_title"), (words("plain.what", **told),)),
         Section(words("plain.numbers_title"), tuple(numbers)),
-        Section(words("plain.means_title"), (words("plain.means"), *asks)),
+        Section(words("plain.means_title"), (words("plain.means"), *_not_known(assessment, words))),
         Section(
             words("plain.do_title"),
-            (words("plain.do"), words("plain.no_promise")) if can_do else (words("plain.nothing"),),
+            (words("plain.do") if can_do else words("plain.nothing"),),
             can_do,
+            (words("plain.no_promise"),) if can_do else (),
         ),
         Section(words("plain.ask_title"), (), tuple(words(f"plain.ask_{n}") for n in (1, 2, 3))),
     )
+
+
+def _not_known(assessment: Assessment, words: Words) -> Iterator[str]:
+    """How many things were not known, if any."""
+    count = len(assessment.unknown)
+    if count:
+        yield words("plain.unknown_one") if count == 1 else words("plain.unknown", count=count)
 
 
 def _can_do(assessment: Assessment, registry: Registry) -> tuple[str, ...]:

@@ -64,7 +64,12 @@ def answer_of(assessment: Assessment, bundle: Bundle, words: Words) -> Answer:
         short=short,
         full=full,
         filled=int(short.risk) if short.risk.isdigit() else 100 * round(assessment.risk or 0.0),
-        rely=(*short.rely, *_standing(bundle, words), words("rely.not_checked_here")),
+        rely=(
+            _rests_on(bundle, words),
+            *short.rely,
+            *_standing(bundle, words),
+            words("rely.not_checked_here"),
+        ),
         against=tuple(_against(assessment, short, words)),
     )
 
@@ -72,6 +77,17 @@ def answer_of(assessment: Assessment, bundle: Bundle, words: Words) -> Answer:
 def citations(registry: Registry) -> dict[str, str]:
     """How each source is cited, with where to read it."""
     return {source.name: f"{source.cite} {source.link}".strip() for source in registry.sources}
+
+
+def _rests_on(bundle: Bundle, words: Words) -> str:
+    """Whom the model has learned from: the population a reader compares with."""
+    identity = bundle.explainer.identity
+    return words(
+        f"rely.rests_{identity.trained_on}",
+        patients=words.count(identity.patients),
+        events=words.count(identity.events),
+        operation=bundle.explainer.model.registry.operation,
+    )
 
 
 def _standing(bundle: Bundle, words: Words) -> Iterator[str]:

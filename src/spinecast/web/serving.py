@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
     from spinecast.web.patience import Patience
 
     gate = gate_of(settings)
+    _check_pair(settings)
     audit = Audit.open(settings.audit)
     taken = _socket(settings)
     config = uvicorn.Config(
@@ -119,7 +121,8 @@ def _unsafe(settings: Settings) -> Iterator[Problem]:
     for option, path in files.items():
         if path is None and not settings.is_loopback:
             allowed = "only this machine (127.0.0.1) is answered without it"
-            yield Problem(option, "not given", allowed, f"Give it, or leave out {settings.host}.")
+            remedy = f"Give it, or leave out --host {settings.host}."
+            yield Problem(option, "not given", allowed, remedy)
         if path is not None:
             yield from _unreadable(option, path)
     if settings.is_everywhere and not settings.names:
@@ -152,6 +155,23 @@ def _unreadable(option: str, path: Path) -> Iterator[Problem]:
     if os.name == "posix" and path.stat().st_mode & 0o077:
         allowed = "only its owner may read it"
         yield Problem(f"{option} {path}", "others may read it", allowed, f"chmod 600 {path}")
+
+
+def _check_pair(settings: Settings) -> None:
+    """Refuse a certificate and a key that cannot be used together, before anything is said."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password given, a terminal would be asked for one, and nobody may be there.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (ssl.SSLError, OSError):
+        allowed = "a certificate (with its chain) and its own key, both in PEM, the key unencrypted"
+        remedy = "Have they been swapped? Ask whoever issued them."
+        where = f"--tls-cert {settings.tls_cert} --tls-key {settings.tls_key}"
+        raise UsageRefused(
+            NOT_STARTED, [Problem(where, "they cannot be used together", allowed, remedy)]
+        ) from None
 
 
 def _socket(settings: Settings) -> socket.socket:

@@ -52,7 +52,7 @@ if (answers) {
 }
 
 // Where something is wrong, that is what is read first.
-const wrongs = document.getElementById("wrongs");
+const wrongs = document.getElementById("wrongs") || document.querySelector("[aria-invalid]");
 if (wrongs) wrongs.focus();
 
 for (const button of document.querySelectorAll("button.print")) {

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,10 +21,11 @@ from hypothesis import strategies as st
 from asking import GATE, HOST, OURS, THEN, Asker
 from browsing import served
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.web import guard, pages, patience
+from spinecast.web import gate, guard, pages, patience
 from spinecast.web.audit import Audit, verify
 from spinecast.web.current import Current
-from spinecast.web.guard import COOKIE, Buckets, Gate, name_of
+from spinecast.web.gate import COOKIE, Buckets, Gate
+from spinecast.web.guard import name_of
 from spinecast.web.serving import Settings, gate_of, serve
 
 TOKEN = "a-token-of-more-than-thirty-two-characters"
@@ -43,7 +45,8 @@ def asker(current) -> Asker:
 @pytest.fixture
 def locked(current) -> Asker:
     """As it is off loopback: a token is needed."""
-    return Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, secure=True))
+    asker = Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, secure=True))
+    return replace(asker, headers={"origin": f"https://{HOST}"})
 
 
 # --- where a request comes from -----------------------------------------------------------------
@@ -89,6 +92,12 @@ def test_a_form_that_does_not_say_where_it_comes_from_is_refused_but_a_program_i
     assert program.post(
         "/result", data=EXAMPLE, headers={"sec-fetch-site": "same-origin"}
     ).is_success
+
+
+def test_a_page_without_tls_cannot_send_to_one_with(locked):
+    sent = {"data": {"token": TOKEN}}
+    assert locked.post("/login", **sent, headers={"origin": f"http://{HOST}"}).status_code == 403
+    assert locked.post("/login", **sent, headers={"origin": f"https://{HOST}"}).status_code == 303
 
 
 # --- what every response carries ----------------------------------------------------------------
@@ -158,7 +167,7 @@ def test_whoever_asks_too_often_has_to_wait_and_others_do_not():
 
 
 def test_addresses_are_not_remembered_without_end(monkeypatch):
-    monkeypatch.setattr(guard, "MOST_ADDRESSES", 10)
+    monkeypatch.setattr(gate, "MOST_ADDRESSES", 10)
     buckets = Buckets(2.0, 0.0)
     for number in range(100):
         buckets.take(str(number), 0.0)
@@ -166,8 +175,7 @@ def test_addresses_are_not_remembered_without_end(monkeypatch):
 
 
 def test_off_loopback_too_many_requests_are_refused(current):
-    gate = Gate(frozenset({"127.0.0.1"}), TOKEN, asked=Buckets(1.0, 0.0))
-    asker = Asker.of(current, gate)
+    asker = Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, asked=Buckets(1.0, 0.0)))
     assert asker.get("/healthz").status_code == 200
     assert asker.get("/healthz").status_code == 429
 
@@ -210,18 +218,27 @@ def test_a_browser_exchanges_the_token_for_a_session(locked):
     assert "strict-transport-security" in right.headers
 
 
+def test_however_many_log_in_from_one_address_only_wrong_tokens_make_it_wait(locked):
+    def log_in(token: str) -> int:
+        return locked.post("/login", data={"token": token}).status_code
+
+    assert [log_in(TOKEN) for _ in range(20)] == [303] * 20
+    assert [log_in("wrong") for _ in range(6)] == [401] * 5 + [429]
+    assert log_in(TOKEN) == 429
+
+
 @given(st.text(max_size=80))
 def test_no_invented_session_is_admitted(text):
     assert not Gate(frozenset(), TOKEN).admits(text)
 
 
 def test_a_session_ends_and_is_worth_nothing_with_another_token():
-    gate = Gate(frozenset(), TOKEN)
-    assert gate.admits(gate.session())
-    assert not gate.admits(gate.session(now=0))
-    assert not Gate(frozenset(), TOKEN + "2").admits(gate.session())
-    until, _, signature = gate.session().partition(".")
-    assert not gate.admits(f"{int(until) + 1}.{signature}")
+    ours = Gate(frozenset(), TOKEN)
+    assert ours.admits(ours.session())
+    assert not ours.admits(ours.session(now=0))
+    assert not Gate(frozenset(), TOKEN + "2").admits(ours.session())
+    until, _, signature = ours.session().partition(".")
+    assert not ours.admits(f"{int(until) + 1}.{signature}")
 
 
 def test_a_broken_cookie_is_no_session(locked):
@@ -348,18 +365,18 @@ def test_another_address_than_loopback_needs_tls_and_a_token(host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_loopback_needs_no_login_and_answers_to_its_names_alone(host):
-    gate = gate_of(Settings(host=host))
-    assert gate.token == ""
-    assert gate.hosts == {"localhost", "127.0.0.1", "::1", host}
+    loopback = gate_of(Settings(host=host))
+    assert loopback.token == ""
+    assert loopback.hosts == {"localhost", "127.0.0.1", "::1", host}
 
 
 def test_with_tls_and_a_token_another_address_may_be_answered(tmp_path):
     pem = tmp_path / "pem"
     pem.write_text("-----BEGIN")
     settings = Settings("0.0.0.0", 8443, ("spine.example",), pem, pem, token_file(tmp_path))
-    gate = gate_of(settings)
-    assert gate.token == TOKEN
-    assert gate.hosts == {"0.0.0.0", "spine.example"}
+    locked = gate_of(settings)
+    assert locked.token == TOKEN
+    assert locked.hosts == {"0.0.0.0", "spine.example"}
     assert settings.address == "https://spine.example:8443/"
 
 

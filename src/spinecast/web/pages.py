@@ -34,7 +34,7 @@ from spinecast.web.answering import (
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current
 from spinecast.web.desk import Desk, page
-from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
+from spinecast.web.gate import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
 from spinecast.web.problems import Problem
 from spinecast.web.result import Answer, performance
@@ -102,10 +102,11 @@ class Pages:
         if request.method != "POST":
             return page("login.html", told, wrong=False)
         address = request.client.host if request.client else ""
-        if not self.gate.tried.take(address, asyncio.get_running_loop().time()):
-            return page("problem.html", told, 429, problem=Problem("too-many"))
         token = (await self._typed(request)).get("token", "")
-        if not self.gate.knows(token.strip()):
+        refused = self.gate.refuses(token.strip(), address)
+        if refused == "too-many":
+            return page("problem.html", told, 429, problem=Problem(refused))
+        if refused:
             return page("login.html", told, 401, wrong=True)
         response = RedirectResponse("/", 303)
         response.set_cookie(

@@ -14,7 +14,7 @@ from spinecast.files import reason
 from spinecast.web.app import application
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current
-from spinecast.web.guard import Gate
+from spinecast.web.gate import Gate
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SHORTEST_TOKEN = 32

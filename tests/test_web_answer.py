@@ -326,6 +326,25 @@ def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bund
     assert current.installed is not first
 
 
+def test_files_that_vanish_while_they_are_looked_at_do_not_end_the_watch(
+    tmp_path, bundle_folder, monkeypatch
+):
+    from spinecast.web import current as watched
+
+    folder = tmp_path / "model"
+    shutil.copytree(bundle_folder, folder)
+    current = Current.start(folder)
+    first = current.installed
+    with monkeypatch.context() as patched:
+        patched.setattr(watched, "_stamp_of", lambda _: (_ for _ in ()).throw(FileNotFoundError))
+        current.look()
+    assert current.installed is first
+    assert current.refused
+    current.look()
+    assert current.installed is not first
+    assert current.refused == ""
+
+
 def test_the_model_in_use_answers_and_the_next_one_takes_over(tmp_path, bundle_folder):
     assert Current.start(None, models=tmp_path).installed is None
     for name in ("first", "second"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -336,6 +337,33 @@ def test_an_audit_that_cannot_be_written_is_refused(tmp_path):
         Audit.open(tmp_path / "nowhere" / "audit.jsonl")
 
 
+def test_a_line_that_does_not_fit_on_the_disk_leaves_the_audit_as_it_was(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    asker = Asker.of(current, GATE, Audit.open(path))
+    assert asker.post("/api/assess", json={}).status_code == 200
+    kept = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) + 10, limits[1]))
+    try:
+        assert asker.post("/api/assess", json={}).status_code == 500
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == kept
+    assert asker.post("/api/assess", json={}).status_code == 200
+    assert verify(path)
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_what_if_is_noted_also_before_anything_differs(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    asker = Asker.of(current, GATE, Audit.open(path))
+    asker.post("/what-if", data=EXAMPLE)
+    asker.post("/what-if", data=EXAMPLE | {"if.smoking_status": "never"})
+    own, other = (json.loads(line) for line in path.read_text().splitlines())
+    assert own["door"] == other["door"] == "what-if"
+    assert own["input"] != other["input"]
+
+
 def test_an_audit_line_bears_the_time(current, tmp_path):
     path = tmp_path / "audit.jsonl"
     audit = Audit.open(path)
@@ -401,6 +429,15 @@ def test_a_token_is_never_sent_without_tls_and_files_must_be_there(tmp_path):
         gate_of(Settings(token_file=token_file(tmp_path)))
     with pytest.raises(UsageRefused, match="no such file"):
         gate_of(Settings(tls_cert=tmp_path / "none", tls_key=tmp_path / "none"))
+
+
+def test_a_certificate_that_is_none_is_said_before_anything_is_answered(current, tmp_path):
+    pem = tmp_path / "pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----")
+    told: list[str] = []
+    with pytest.raises(UsageRefused, match="PEM"):
+        serve(current, Settings(port=0, tls_cert=pem, tls_key=pem), told.append)
+    assert told == []
 
 
 def test_a_port_that_is_taken_is_said(current):

@@ -14,7 +14,7 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.knowledge.factors import Factor, Registry
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import Fault
-from spinecast.web.answering import IF, Wrong, fields_of, told_of, with_point
+from spinecast.web.answering import IF, LONGEST_NAME, Wrong, fields_of, told_of, with_point
 from spinecast.web.questions import Form, Question
 from spinecast.web.words import words
 
@@ -95,7 +95,9 @@ def _allowed(registry: Registry, own: Mapping[str, object], name: str) -> bool:
 
 
 def _not_allowed(name: str, language: str) -> Wrong:
-    return Wrong((IF + name[:60],), "not_changeable", words(language)("wrong.not_changeable"))
+    return Wrong(
+        (IF + name[:LONGEST_NAME],), "not_changeable", words(language)("wrong.not_changeable")
+    )
 
 
 def _prefixed(fault: Fault) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic_core import to_json
@@ -23,13 +23,11 @@ from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.language import BASE
 from spinecast.patients.answers import Fault
 from spinecast.patients.patient import FREE_TEXT
-from spinecast.web.answering import EXCLUDED, LANGUAGE, Wrong, fields_of, told_of
+from spinecast.web.answering import EXCLUDED, LANGUAGE, LONGEST_NAME, Wrong, fields_of, told_of
 from spinecast.web.audit import Audit
-from spinecast.web.contract import JSON, MOST_PATIENTS, openapi
+from spinecast.web.contract import JSON, LONGEST_TEXT, MOST_PATIENTS, openapi
 from spinecast.web.current import Current, Installed
 from spinecast.web.problems import Problem
-
-LONGEST_TEXT = 200
 
 
 class Refused(Exception):
@@ -117,9 +115,8 @@ class Interface:
         if faults:
             self.audit.note("api", scorer, codes, "refused")
             raise Refused(problem_of(faults, trained_on))
-        scored = scorer.explainer.explain(scorer.explainer.score(codes[None]), 0)
         self.audit.note("api", scorer, codes, "scored")
-        return replace(scored, patient_id=name_of(answers))
+        return scorer.record(codes, name_of(answers))
 
     def _told(self, scorer: Scorer, answers: object) -> dict[str, Any]:
         """A patient among several: the record, or what is wrong."""
@@ -225,7 +222,7 @@ def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     told = dict(pairs)
     if len(told) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = sorted({name[:60] for name in names if names.count(name) > 1})
+        twice = sorted({name[:LONGEST_NAME] for name in names if names.count(name) > 1})
         message = "Two answers to one question. Keep one of them."
         raise _Twice(tuple(Wrong((name,), "two_answers", message) for name in twice))
     return told

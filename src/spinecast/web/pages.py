@@ -153,12 +153,11 @@ class Pages:
         return desk.page("form.html", status, form=form, sent=sent, open_names=told)
 
     async def _result(self, desk: Desk, sent: Sent) -> Response:
-        assessment = desk.assess(sent)
         self.audit.note("page", desk.installed.scorer, sent.codes, "scored")
         return desk.page(
             "result.html",
             sent=sent,
-            answer=desk.answer(assessment),
+            answer=desk.answer(desk.assess(sent)),
             made=self.audit.clock().isoformat(),
         )
 
@@ -173,13 +172,13 @@ class Pages:
         installed = desk.installed
         other = alternatives.alternative(installed.scorer, sent.codes, sent.typed)
         changeable = alternatives.changeable(installed.scorer.registry, installed.form, sent.codes)
+        self.audit.note("what-if", installed.scorer, other.codes, "scored")
         own = desk.assess(sent)
         answer, beside, unusual = desk.answer(own), None, False
         if other.changes:
             theirs = desk.assess(replace(sent, codes=other.codes))
             unusual = _is_unusual(theirs) and not _is_unusual(own)
             beside = None if unusual else desk.answer(theirs)
-            self.audit.note("what-if", installed.scorer, other.codes, "scored")
         return desk.page(
             "what_if.html",
             422 if other.wrong else 200,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
     from spinecast.web.patience import Patience
 
     gate = gate_of(settings)
+    _try_certificate(settings)
     audit = Audit.open(settings.audit)
     taken = _socket(settings)
     config = uvicorn.Config(
@@ -132,6 +134,21 @@ def _unsafe(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "--token-file", "given without TLS", allowed, "Give --tls-cert and --tls-key."
         )
+
+
+def _try_certificate(settings: Settings) -> None:
+    """Read certificate and key as the server will, so that it does not fail once it has begun."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        # An empty password: a key that has one is refused and not asked for on the terminal.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (ssl.SSLError, ValueError):
+        where = f"--tls-cert {settings.tls_cert} --tls-key {settings.tls_key}"
+        allowed = "a certificate and its own key without a password, both in PEM"
+        given = "they are no such pair"
+        raise UsageRefused(NOT_STARTED, [Problem(where, given, allowed)]) from None
 
 
 def _unreadable(option: str, path: Path) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ patient (linear part and trees alike), so they add up exactly:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtri
 
+from spinecast.distribution.guesses import padded
 from spinecast.explaining.assessment import (
     Action,
     Agreement,
@@ -206,7 +207,7 @@ class Explainer:
         factors = np.flatnonzero(scores.doubts.unknown[row])
         if not len(factors):
             return
-        chances = self._chances(scores, row, factors)
+        chances = scores.rows.guesses.of_row(row)[factors]
         possible = _possible(chances)
         risks = self._risks_if(scores, row, factors, chances, possible)
         lows = np.where(possible, risks, np.inf).min(axis=1)
@@ -224,25 +225,16 @@ class Explainer:
                 assumed = self._said("record.likely", value=value, share=share)
             yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
 
-    def _chances(self, scores: Scores, row: int, factors: npt.NDArray[np.intp]) -> FloatArray:
-        """How likely each value of each unknown factor is, (U, most bins); 0 beyond its last."""
-        chances = np.zeros((len(factors), self._values.shape[1]))
-        for at, index in enumerate(factors.tolist()):
-            guess = scores.rows.guesses[index]
-            chance = guess.chances[int(np.searchsorted(guess.rows, row))]
-            chances[at, : len(chance)] = chance
-        return chances
-
     @cached_property
     def _values(self) -> FloatArray:
         """The code of every bin of every factor, (F, most bins); 0 beyond its last."""
-        return _padded(self.model.population.bins.codes)
+        return padded(self.model.population.bins.codes)[:, :, 0]
 
     @cached_property
     def _effects(self) -> FloatArray:
         """The linear log-odds of every bin of every factor, in the same form."""
         factors = range(len(self.model.registry.factors))
-        return _padded([self.model.effects(index) for index in factors])
+        return padded([self.model.effects(index) for index in factors])[:, :, 0]
 
     def _risks_if(
         self,
@@ -301,14 +293,6 @@ def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:
     upto = np.cumsum(chances, axis=1)
     central = (upto > POSSIBLE[0]) & (upto - chances < POSSIBLE[1])
     return np.asarray(central | (chances >= POSSIBLE[0]))
-
-
-def _padded(rows: Sequence[FloatArray]) -> FloatArray:
-    """Rows of different lengths as one array, zeros behind the shorter ones."""
-    padded = np.zeros((len(rows), max(map(len, rows), default=0)))
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
-    return padded
 
 
 def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:

@@ -22,7 +22,6 @@ from spinecast.promotion.answering import manifest_hash
 from spinecast.showing.display import as_text
 from spinecast.showing.phrases import banner
 from spinecast.showing.wording import sheet_of
-from spinecast.web.alternatives import may_change
 from spinecast.web.answering import fingerprint
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current, Installed
@@ -188,7 +187,9 @@ def test_what_if_sets_both_records_side_by_side_as_other_patients(asker, scorer)
 def test_only_known_and_changeable_factors_may_differ(asker, scorer):
     page = asker.post("/what-if", data=EXAMPLE).text
     offered = set(re.findall(r'name="if\.(\w+)"', page))
-    changeable = {factor.name for factor in scorer.registry.factors if may_change(factor)}
+    changeable = {
+        factor.name for factor in scorer.registry.factors if factor.modifiable.is_possible
+    }
     assert offered == changeable & EXAMPLE.keys()
     for name, value in (("age", "30"), ("depression", "no"), ("sex", "male")):
         refused = asker.post("/what-if", data=EXAMPLE | {f"if.{name}": value})

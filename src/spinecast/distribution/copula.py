@@ -235,7 +235,7 @@ class Copula:
     def _diagonal(self, given: _Given) -> FloatArray:
         """The diagonal of the precision of each entry's known scores, (m, F), 1 where unknown."""
         strata = given.strata
-        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata].copy()
+        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata]
         for rows, which, covariance in given.alike:
             at = rows[:, None]
             side = self._precision[strata[at], which]
@@ -308,7 +308,7 @@ class Copula:
 def _patterns(unknown: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows with equally many unknowns (r,), and which columns those are, (r, unknowns)."""
     counts = unknown.sum(axis=1)
-    for count in np.unique(counts[counts > 0]):
+    for count in np.nonzero(np.bincount(counts)[1:])[0] + 1:
         rows = np.nonzero(counts == count)[0]
         yield rows, np.nonzero(unknown[rows])[1].reshape(-1, count)
 

@@ -61,11 +61,12 @@ class Doubts:
 
 def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
     """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
+    unknown = np.isnan(codes)
     return Doubts(
-        unknown=np.isnan(codes),
+        unknown=unknown,
         unseen=facts.unseen(codes),
         unusual=unusual.tail < UNUSUAL,
-        z=np.nan_to_num(unusual.z),
+        z=np.where(unknown, 0.0, unusual.z),
     )
 
 

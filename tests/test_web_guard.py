@@ -480,6 +480,56 @@ def test_a_head_that_does_not_come_in_time_ends_the_connection_and_others_are_an
             assert slow.recv(1) == b""
 
 
+class Wire:
+    """What a connection was given to send, piece by piece."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@given(st.lists(st.tuples(st.binary(max_size=3), st.booleans()), max_size=8), st.booleans())
+def test_all_that_is_written_is_sent_in_order_and_soon(pieces, closing):
+    async def write() -> Wire:
+        wire = Wire()
+        whole = patience.Whole(wire, asyncio.get_running_loop())
+        for piece, waiting in pieces:
+            whole.write(piece)
+            if waiting:
+                await asyncio.sleep(0)
+        if closing:
+            whole.close()
+        else:
+            await asyncio.sleep(0)
+        return wire
+
+    wire = asyncio.run(write())
+    assert b"".join(wire.sent) == b"".join(piece for piece, _ in pieces)
+    assert wire.closed == closing
+
+
+def test_head_and_body_are_sent_as_one_piece(current):
+    sent: list[bytes] = []
+
+    class Watched(patience.Whole):
+        def __init__(self, transport, loop) -> None:
+            write = transport.write
+            transport.write = lambda data: (sent.append(bytes(data)), write(data))
+            super().__init__(transport, loop)
+
+    with pytest.MonkeyPatch.context() as patched, served(current) as address:
+        patched.setattr(patience, "Whole", Watched)
+        assert httpx.post(address + "api/assess", json=EXAMPLE).status_code == 200
+    assert len(sent) == 1
+
+
 def test_the_command_says_where_to_look_and_serves_without_a_model(tmp_path):
     port = free_port()
     with running("--model", str(tmp_path / "none"), "--port", str(port)) as process:

@@ -30,6 +30,15 @@ class Block:
     rows: IntArray
     chances: FloatArray
 
+    def by_factor(self, size: IntArray) -> Iterator[tuple[int, Block]]:
+        """A block for each factor, with as many chances as it has bins."""
+        if len(self.factors) == 1:
+            yield int(self.factors[0]), self
+            return
+        for at, factor in enumerate(self.factors.tolist()):
+            own = slice(at, at + 1)
+            yield factor, Block(self.factors[own], self.rows, self.chances[own, :, : size[factor]])
+
     def mean(self, values: FloatArray) -> FloatArray:
         """The expected value of what every bin has, (F, most bins, k) to (g, r, k)."""
         return np.asarray(self.chances @ values[self.factors, : self.chances.shape[2]])
@@ -45,10 +54,15 @@ class Guesses(Mapping[int, Guess]):
     @classmethod
     def joined(cls, size: IntArray, blocks: Iterable[Block]) -> Guesses:
         """The blocks of several pieces of rows, given in the order of the rows."""
-        found: dict[tuple[int, ...], list[Block]] = {}
-        for block in blocks:
-            found.setdefault(tuple(block.factors.tolist()), []).append(block)
-        return cls(size, tuple(_joined(found[factors]) for factors in sorted(found)))
+        told = tuple(blocks)
+        if len(told) <= 1:
+            return cls(size, told)
+        found: dict[int, list[Block]] = {}
+        for block in told:
+            # A last piece may be a single row, and so a single block.
+            for factor, own in block.by_factor(size):
+                found.setdefault(factor, []).append(own)
+        return cls(size, tuple(_joined(found[factor]) for factor in sorted(found)))
 
     def of_row(self, row: int) -> FloatArray:
         """The chances of one row, (F, most bins); 0 where a factor is known."""

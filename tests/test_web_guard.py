@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import resource
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -438,6 +440,18 @@ def test_a_certificate_that_is_none_is_said_before_anything_is_answered(current,
     with pytest.raises(UsageRefused, match="PEM"):
         serve(current, Settings(port=0, tls_cert=pem, tls_key=pem), told.append)
     assert told == []
+
+
+def test_nobody_waits_while_what_was_there_before_is_searched_for_garbage(current, monkeypatch):
+    frozen: list[int] = []
+    monkeypatch.setattr(
+        uvicorn.Server, "run", lambda *_, **__: frozen.append(gc.get_freeze_count())
+    )
+    try:
+        serve(current, Settings(port=free_port()), lambda _: None)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 100_000
 
 
 def test_a_port_that_is_taken_is_said(current):

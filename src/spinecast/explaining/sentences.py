@@ -62,10 +62,10 @@ class Sentences:
 
     def _value(self, index: int, code: float) -> str:
         """A value as a surgeon would say it."""
+        if math.isnan(code):
+            return self._unknown[index]
         levels = self._levels[index]
-        if levels and not math.isnan(code):
-            return levels[int(code)]
-        return self.registry.factors[index].in_plain_words(code)
+        return levels[int(code)] if levels else self.registry.factors[index].in_plain_words(code)
 
     @cached_property
     def _labels(self) -> tuple[str, ...]:
@@ -78,6 +78,10 @@ class Sentences:
             tuple(map(factor.in_plain_words, factor.level_codes.values()))
             for factor in self.registry.factors
         )
+
+    @cached_property
+    def _unknown(self) -> tuple[str, ...]:
+        return tuple(factor.in_plain_words(math.nan) for factor in self.registry.factors)
 
     @cached_property
     def _percents(self) -> tuple[str, ...]:

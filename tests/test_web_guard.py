@@ -444,9 +444,12 @@ def test_a_certificate_that_is_none_is_said_before_anything_is_answered(current,
 
 def test_nobody_waits_while_what_was_there_before_is_searched_for_garbage(current, monkeypatch):
     frozen: list[int] = []
-    monkeypatch.setattr(
-        uvicorn.Server, "run", lambda *_, **__: frozen.append(gc.get_freeze_count())
-    )
+
+    def run(_: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        frozen.append(gc.get_freeze_count())
+        sockets[0].close()
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
     try:
         serve(current, Settings(port=free_port()), lambda _: None)
     finally:

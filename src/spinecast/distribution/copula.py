@@ -180,7 +180,9 @@ class Copula:
         """The guesses of some rows, which have these numbers."""
         unknown = given.bins < 0
         factors = np.nonzero(unknown.any(axis=0))[0]
-        for some in [factors] if len(rows) == 1 and len(factors) else factors[:, None]:
+        if not len(factors):
+            return
+        for some in factors[None] if len(rows) == 1 else factors[:, None]:
             lost = unknown[:, some[0]]
             entries = np.nonzero(lost[given.entry])[0]
             chances = self._chances(given, some, entries)

@@ -16,7 +16,8 @@ import httpx
 from spinecast.web.app import application
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current
-from spinecast.web.guard import Gate, Guard
+from spinecast.web.gate import Gate
+from spinecast.web.guard import Guard
 
 HOST = "127.0.0.1:8000"
 OURS = {"origin": f"http://{HOST}"}

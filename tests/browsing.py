@@ -14,7 +14,7 @@ import uvicorn
 
 from spinecast.web.app import application
 from spinecast.web.current import Current
-from spinecast.web.guard import Gate
+from spinecast.web.gate import Gate
 from spinecast.web.patience import Patience
 
 LOOPBACK = Gate(frozenset({"127.0.0.1"}))

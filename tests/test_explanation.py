@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import any_rows
 from spinecast.explaining.assessment import SCHEMA, Assessment, Caution, Reason
-from spinecast.explaining.explanation import NEGLIGIBLE, POSSIBLE, Explainer
+from spinecast.explaining.explanation import POSSIBLE, Explainer
+from spinecast.explaining.sentences import NEGLIGIBLE
 from spinecast.measures.logistic import expit
 from spinecast.modelling.model import reference_row
 from strategies import codes as rows_of

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from spinecast.distribution.guesses import Guesses
 from spinecast.fitting.estimator import EvidenceInformedClassifier
 from spinecast.fitting.recipe import IntervalRecipe, Recipe, TreeRecipe
 from spinecast.measures.logistic import expit
 from spinecast.modelling.model import reference_row
-from spinecast.modelling.preparation import Preparation
+from spinecast.modelling.preparation import Preparation, Rows
 from spinecast.modelling.trees import Trees
 from spinecast.simulator.synthetic import simulate
 from strategies import codes as rows_of
@@ -186,12 +187,17 @@ def test_the_spread_of_a_known_patient_is_that_of_the_refits(model, tiny):
     np.testing.assert_allclose(model.spread(rows), np.std(margins, axis=0, ddof=1), atol=1e-12)
 
 
+def as_known(rows: Rows) -> Rows:
+    """The same expected columns, taken as known."""
+    return replace(rows, guesses=Guesses(rows.guesses.size))
+
+
 @given(data=st.data())
 def test_what_is_unknown_adds_the_variance_of_its_effects(model, tiny, data):
     codes = data.draw(rows_of(tiny))
     assume(np.isnan(codes).any())
     rows = model.rows(codes[None])
-    alone = replace(rows, guesses={})  # the same expected columns, taken as known
+    alone = as_known(rows)
     expected = 0.0
     for index, guess in rows.guesses.items():
         effects, chances = model.effects(index), guess.chances[0]
@@ -204,9 +210,9 @@ def test_a_factor_without_effect_adds_no_spread_when_unknown(model, tiny):
     silent = replace(model, beta=model.beta.copy())
     silent.beta[model.encoding.slices[tiny.names.index("smoking")]] = 0.0
     rows = silent.rows(row(tiny, smoking=UNKNOWN)[None])
-    assert silent.spread(rows)[0] == silent.spread(replace(rows, guesses={}))[0]
+    assert silent.spread(rows)[0] == silent.spread(as_known(rows))[0]
     rows = model.rows(row(tiny, smoking=UNKNOWN)[None])
-    assert model.spread(rows)[0] > model.spread(replace(rows, guesses={}))[0]
+    assert model.spread(rows)[0] > model.spread(as_known(rows))[0]
 
 
 @pytest.mark.parametrize("refits", [0, 1])

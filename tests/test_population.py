@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from spinecast.distribution import copula
 from spinecast.distribution.bins import shares_with_moments
+from spinecast.distribution.guesses import padded
 from spinecast.distribution.population import Population
 from spinecast.knowledge.endpoint import OutcomeSpec
 from spinecast.knowledge.evidence import BaseRate, Evidence
@@ -134,6 +136,35 @@ def test_completing_fills_only_what_is_unknown():
     known = ~np.isnan(codes)
     np.testing.assert_array_equal(filled[known], codes[known])
     assert not np.isnan(filled).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_one_patient_is_a_single_block_and_says_what_a_block_for_each_factor_says(seed, share):
+    """Alone all unknowns are one product, among others each factor is; the stratum's as well."""
+    codes = with_holes(cohort(5, seed), share, seed)
+    tables = [np.column_stack([values, values**2]) for values in related().bins.codes]
+    together = related().complete(codes).guesses
+    for row in range(5):
+        alone = related().complete(codes[[row]]).guesses
+        assert len(alone.blocks) == bool(len(alone))
+        assert list(alone) == np.flatnonzero(np.isnan(codes[row])).tolist()
+        np.testing.assert_allclose(together.of_row(row), alone.of_row(0), atol=1e-12)
+        for block in alone.blocks:
+            means = block.mean(padded(tables))[:, 0]
+            told = [alone[column].chances[0] @ tables[column] for column in alone]
+            np.testing.assert_allclose(means, told, rtol=1e-12)
+
+
+def test_what_is_guessed_of_many_pieces_is_joined_in_the_order_of_the_rows(monkeypatch):
+    codes = with_holes(cohort(300))
+    whole = related().complete(codes).guesses
+    monkeypatch.setattr(copula, "ROWS_AT_ONCE", 7)
+    pieces = related().complete(codes).guesses
+    assert pieces.keys() == whole.keys()
+    for column, guess in pieces.items():
+        np.testing.assert_array_equal(guess.rows, whole[column].rows)
+        np.testing.assert_allclose(guess.chances, whole[column].chances, atol=1e-12)
 
 
 def test_a_patient_is_completed_the_same_alone_and_among_others():

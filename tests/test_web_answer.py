@@ -22,11 +22,10 @@ from spinecast.promotion.answering import manifest_hash
 from spinecast.showing.display import as_text
 from spinecast.showing.phrases import banner
 from spinecast.showing.wording import sheet_of
-from spinecast.web.alternatives import may_change
 from spinecast.web.answering import fingerprint
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current, Installed
-from spinecast.web.interface import contract
+from spinecast.web.interface import answer
 from spinecast.web.printing import handout, pdf
 from spinecast.web.result import answer_of, standing_of
 from spinecast.web.words import words
@@ -85,9 +84,9 @@ def test_the_record_for_programs_is_the_contract_to_the_last_digit(scorer, candi
     scores = scorer.explainer.score(candidates[:50])
     for row in range(50):
         record = scorer.explainer.explain(scores, row)
-        named = replace(record, patient_id="K-1")
-        assert list(contract(record)) == list(record.to_dict())
-        assert list(contract(named)) == list(named.to_dict())
+        for one in (record, replace(record, patient_id="K-1", language="de")):
+            sent = json.loads(answer(one).body)
+            assert json.dumps(sent) == json.dumps(json.loads(one.to_json()))
 
 
 def test_every_factor_and_the_short_list_add_up_alike(scorer, candidates):
@@ -203,7 +202,9 @@ def test_what_if_sets_both_records_side_by_side_as_other_patients(asker, scorer)
 def test_only_known_and_changeable_factors_may_differ(asker, scorer):
     page = asker.post("/what-if", data=EXAMPLE).text
     offered = set(re.findall(r'name="if\.(\w+)"', page))
-    changeable = {factor.name for factor in scorer.registry.factors if may_change(factor)}
+    changeable = {
+        factor.name for factor in scorer.registry.factors if factor.modifiable.is_possible
+    }
     assert offered == changeable & EXAMPLE.keys()
     for name, value in (("age", "30"), ("depression", "no"), ("sex", "male")):
         refused = asker.post("/what-if", data=EXAMPLE | {f"if.{name}": value})
@@ -349,6 +350,25 @@ def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bund
     current.look()
     assert current.refused == ""
     assert current.installed is not first
+
+
+def test_files_that_vanish_while_they_are_looked_at_do_not_end_the_watch(
+    tmp_path, bundle_folder, monkeypatch
+):
+    from spinecast.web import current as watched
+
+    folder = tmp_path / "model"
+    shutil.copytree(bundle_folder, folder)
+    current = Current.start(folder)
+    first = current.installed
+    with monkeypatch.context() as patched:
+        patched.setattr(watched, "_stamp_of", lambda _: (_ for _ in ()).throw(FileNotFoundError))
+        current.look()
+    assert current.installed is first
+    assert current.refused
+    current.look()
+    assert current.installed is not first
+    assert current.refused == ""
 
 
 def test_the_model_in_use_answers_and_the_next_one_takes_over(tmp_path, bundle_folder):

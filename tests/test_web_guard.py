@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import resource
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import GATE, HOST, OURS, THEN, Asker
 from browsing import served
 from spinecast.errors import DataRefused, UsageRefused
-from spinecast.web import guard, pages, patience
+from spinecast.web import gate, guard, pages, patience
 from spinecast.web.audit import Audit, verify
 from spinecast.web.current import Current
-from spinecast.web.guard import COOKIE, Buckets, Gate, name_of
+from spinecast.web.gate import COOKIE, Buckets, Gate
+from spinecast.web.guard import name_of
 from spinecast.web.serving import Settings, gate_of, serve
 
 TOKEN = "a-token-of-more-than-thirty-two-characters"
@@ -43,7 +48,8 @@ def asker(current) -> Asker:
 @pytest.fixture
 def locked(current) -> Asker:
     """As it is off loopback: a token is needed."""
-    return Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, secure=True))
+    asker = Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, secure=True))
+    return replace(asker, headers={"origin": f"https://{HOST}"})
 
 
 # --- where a request comes from -----------------------------------------------------------------
@@ -89,6 +95,12 @@ def test_a_form_that_does_not_say_where_it_comes_from_is_refused_but_a_program_i
     assert program.post(
         "/result", data=EXAMPLE, headers={"sec-fetch-site": "same-origin"}
     ).is_success
+
+
+def test_a_page_without_tls_cannot_send_to_one_with(locked):
+    sent = {"data": {"token": TOKEN}}
+    assert locked.post("/login", **sent, headers={"origin": f"http://{HOST}"}).status_code == 403
+    assert locked.post("/login", **sent, headers={"origin": f"https://{HOST}"}).status_code == 303
 
 
 # --- what every response carries ----------------------------------------------------------------
@@ -158,7 +170,7 @@ def test_whoever_asks_too_often_has_to_wait_and_others_do_not():
 
 
 def test_addresses_are_not_remembered_without_end(monkeypatch):
-    monkeypatch.setattr(guard, "MOST_ADDRESSES", 10)
+    monkeypatch.setattr(gate, "MOST_ADDRESSES", 10)
     buckets = Buckets(2.0, 0.0)
     for number in range(100):
         buckets.take(str(number), 0.0)
@@ -166,8 +178,7 @@ def test_addresses_are_not_remembered_without_end(monkeypatch):
 
 
 def test_off_loopback_too_many_requests_are_refused(current):
-    gate = Gate(frozenset({"127.0.0.1"}), TOKEN, asked=Buckets(1.0, 0.0))
-    asker = Asker.of(current, gate)
+    asker = Asker.of(current, Gate(frozenset({"127.0.0.1"}), TOKEN, asked=Buckets(1.0, 0.0)))
     assert asker.get("/healthz").status_code == 200
     assert asker.get("/healthz").status_code == 429
 
@@ -210,18 +221,27 @@ def test_a_browser_exchanges_the_token_for_a_session(locked):
     assert "strict-transport-security" in right.headers
 
 
+def test_however_many_log_in_from_one_address_only_wrong_tokens_make_it_wait(locked):
+    def log_in(token: str) -> int:
+        return locked.post("/login", data={"token": token}).status_code
+
+    assert [log_in(TOKEN) for _ in range(20)] == [303] * 20
+    assert [log_in("wrong") for _ in range(6)] == [401] * 5 + [429]
+    assert log_in(TOKEN) == 429
+
+
 @given(st.text(max_size=80))
 def test_no_invented_session_is_admitted(text):
     assert not Gate(frozenset(), TOKEN).admits(text)
 
 
 def test_a_session_ends_and_is_worth_nothing_with_another_token():
-    gate = Gate(frozenset(), TOKEN)
-    assert gate.admits(gate.session())
-    assert not gate.admits(gate.session(now=0))
-    assert not Gate(frozenset(), TOKEN + "2").admits(gate.session())
-    until, _, signature = gate.session().partition(".")
-    assert not gate.admits(f"{int(until) + 1}.{signature}")
+    ours = Gate(frozenset(), TOKEN)
+    assert ours.admits(ours.session())
+    assert not ours.admits(ours.session(now=0))
+    assert not Gate(frozenset(), TOKEN + "2").admits(ours.session())
+    until, _, signature = ours.session().partition(".")
+    assert not ours.admits(f"{int(until) + 1}.{signature}")
 
 
 def test_a_broken_cookie_is_no_session(locked):
@@ -319,6 +339,33 @@ def test_an_audit_that_cannot_be_written_is_refused(tmp_path):
         Audit.open(tmp_path / "nowhere" / "audit.jsonl")
 
 
+def test_a_line_that_does_not_fit_on_the_disk_leaves_the_audit_as_it_was(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    asker = Asker.of(current, GATE, Audit.open(path))
+    assert asker.post("/api/assess", json={}).status_code == 200
+    kept = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) + 10, limits[1]))
+    try:
+        assert asker.post("/api/assess", json={}).status_code == 500
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == kept
+    assert asker.post("/api/assess", json={}).status_code == 200
+    assert verify(path)
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_what_if_is_noted_also_before_anything_differs(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    asker = Asker.of(current, GATE, Audit.open(path))
+    asker.post("/what-if", data=EXAMPLE)
+    asker.post("/what-if", data=EXAMPLE | {"if.smoking_status": "never"})
+    own, other = (json.loads(line) for line in path.read_text().splitlines())
+    assert own["door"] == other["door"] == "what-if"
+    assert own["input"] != other["input"]
+
+
 def test_an_audit_line_bears_the_time(current, tmp_path):
     path = tmp_path / "audit.jsonl"
     audit = Audit.open(path)
@@ -348,18 +395,18 @@ def test_another_address_than_loopback_needs_tls_and_a_token(host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_loopback_needs_no_login_and_answers_to_its_names_alone(host):
-    gate = gate_of(Settings(host=host))
-    assert gate.token == ""
-    assert gate.hosts == {"localhost", "127.0.0.1", "::1", host}
+    loopback = gate_of(Settings(host=host))
+    assert loopback.token == ""
+    assert loopback.hosts == {"localhost", "127.0.0.1", "::1", host}
 
 
 def test_with_tls_and_a_token_another_address_may_be_answered(tmp_path):
     pem = tmp_path / "pem"
     pem.write_text("-----BEGIN")
     settings = Settings("0.0.0.0", 8443, ("spine.example",), pem, pem, token_file(tmp_path))
-    gate = gate_of(settings)
-    assert gate.token == TOKEN
-    assert gate.hosts == {"0.0.0.0", "spine.example"}
+    locked = gate_of(settings)
+    assert locked.token == TOKEN
+    assert locked.hosts == {"0.0.0.0", "spine.example"}
     assert settings.address == "https://spine.example:8443/"
 
 
@@ -386,16 +433,28 @@ def test_a_token_is_never_sent_without_tls_and_files_must_be_there(tmp_path):
         gate_of(Settings(tls_cert=tmp_path / "none", tls_key=tmp_path / "none"))
 
 
-def test_a_certificate_and_a_key_that_do_not_fit_are_refused_before_anything_is_said(
-    current, tmp_path
-):
+def test_a_certificate_that_is_none_is_said_before_anything_is_answered(current, tmp_path):
     pem = tmp_path / "pem"
-    pem.write_text("-----BEGIN")
-    said: list[str] = []
-    settings = Settings(tls_cert=pem, tls_key=pem, token_file=token_file(tmp_path))
-    with pytest.raises(UsageRefused, match="cannot be used together"):
-        serve(current, settings, said.append)
-    assert said == []
+    pem.write_text("-----BEGIN CERTIFICATE-----")
+    told: list[str] = []
+    with pytest.raises(UsageRefused, match="PEM"):
+        serve(current, Settings(port=0, tls_cert=pem, tls_key=pem), told.append)
+    assert told == []
+
+
+def test_nobody_waits_while_what_was_there_before_is_searched_for_garbage(current, monkeypatch):
+    frozen: list[int] = []
+
+    def run(_: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        frozen.append(gc.get_freeze_count())
+        sockets[0].close()
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    try:
+        serve(current, Settings(port=free_port()), lambda _: None)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 100_000
 
 
 def test_a_port_that_is_taken_is_said(current):
@@ -436,6 +495,56 @@ def test_a_head_that_does_not_come_in_time_ends_the_connection_and_others_are_an
             slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
             assert httpx.get(address + "healthz").status_code == 200
             assert slow.recv(1) == b""
+
+
+class Wire:
+    """What a connection was given to send, piece by piece."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@given(st.lists(st.tuples(st.binary(max_size=3), st.booleans()), max_size=8), st.booleans())
+def test_all_that_is_written_is_sent_in_order_and_soon(pieces, closing):
+    async def write() -> Wire:
+        wire = Wire()
+        whole = patience.Whole(wire, asyncio.get_running_loop())
+        for piece, waiting in pieces:
+            whole.write(piece)
+            if waiting:
+                await asyncio.sleep(0)
+        if closing:
+            whole.close()
+        else:
+            await asyncio.sleep(0)
+        return wire
+
+    wire = asyncio.run(write())
+    assert b"".join(wire.sent) == b"".join(piece for piece, _ in pieces)
+    assert wire.closed == closing
+
+
+def test_head_and_body_are_sent_as_one_piece(current):
+    sent: list[bytes] = []
+
+    class Watched(patience.Whole):
+        def __init__(self, transport, loop) -> None:
+            write = transport.write
+            transport.write = lambda data: (sent.append(bytes(data)), write(data))
+            super().__init__(transport, loop)
+
+    with pytest.MonkeyPatch.context() as patched, served(current) as address:
+        patched.setattr(patience, "Whole", Watched)
+        assert httpx.post(address + "api/assess", json=EXAMPLE).status_code == 200
+    assert len(sent) == 1
 
 
 def test_the_command_says_where_to_look_and_serves_without_a_model(tmp_path):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from spinecast.distribution.bins import NOT_KNOWN, FloatArray, IntArray
+from spinecast.distribution.guesses import Block, Guesses
 from spinecast.distribution.normal_scores import LEAST_VARIANCE, NormalScores
 
 BoolArray = npt.NDArray[np.bool_]
@@ -29,15 +30,7 @@ LEAST_SHARE = 1e-7  # of a conditional distribution, so that a z score stays fin
 ROWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Guess:
-    """What one factor may be in the rows where it is unknown: rows (r,), chances (r, bins)."""
-
-    rows: IntArray
-    chances: FloatArray
-
-
-Block: TypeAlias = tuple[IntArray, IntArray, FloatArray]
+Alike: TypeAlias = tuple[IntArray, IntArray, FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +38,7 @@ class _Given:
     """Rows of bins (n, F), and per entry what their known factors say of the others.
 
     A row has one entry, or one per stratum where that is unknown: `strata` and `weight` (m,), the
-    `entry`'s row (m,), and mean, variance and blocks as `Copula._conditional` gives them.
+    `entry`'s row (m,), and mean, variance and what else `Copula._conditional` gives.
     """
 
     bins: IntArray
@@ -54,7 +47,7 @@ class _Given:
     entry: IntArray
     mean: FloatArray
     variance: FloatArray
-    blocks: Sequence[Block]
+    alike: Sequence[Alike]
 
     @property
     def likeliest(self) -> IntArray:
@@ -147,15 +140,13 @@ class Copula:
         chances = np.exp(logs - logs.max(axis=1, keepdims=True))
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
-    def complete(self, bins: IntArray) -> dict[int, Guess]:
+    def complete(self, bins: IntArray) -> Guesses:
         """Chances of the bins of every unknown, by column; bins (n, F), -1 unknown."""
-        found: dict[int, list[Guess]] = {}
         incomplete = np.nonzero((bins < 0).any(axis=1))[0]
-        for start in range(0, len(incomplete), ROWS_AT_ONCE):
-            rows = incomplete[start : start + ROWS_AT_ONCE]
-            for f, guess in self._guesses(self._given(bins[rows]), rows):
-                found.setdefault(f, []).append(guess)
-        return {f: _joined(found[f]) for f in sorted(found)}
+        pieces = range(0, len(incomplete), ROWS_AT_ONCE)
+        each = (incomplete[start : start + ROWS_AT_ONCE] for start in pieces)
+        blocks = (block for rows in each for block in self._guesses(self._given(bins[rows]), rows))
+        return Guesses.joined(self.size, blocks)
 
     def surprise(self, bins: IntArray) -> FloatArray:
         """How far each known value lies from what the patient's other values suggest, (n, F).
@@ -169,56 +160,45 @@ class Copula:
             [self._surprise(self._given(bins[i : i + ROWS_AT_ONCE])) for i in pieces]
         )
 
-    def read(self, bins: IntArray) -> tuple[dict[int, Guess], FloatArray]:
+    def read(self, bins: IntArray) -> tuple[Guesses, FloatArray]:
         """What `complete` and `surprise` say, for little more than the cost of one of them."""
-        found: dict[int, list[Guess]] = {}
+        blocks: list[Block] = []
         surprise = []
         for start in range(0, max(len(bins), 1), ROWS_AT_ONCE):
             given = self._given(bins[start : start + ROWS_AT_ONCE])
-            for f, guess in self._guesses(given, start + np.arange(len(given.bins))):
-                found.setdefault(f, []).append(guess)
+            blocks += self._guesses(given, start + np.arange(len(given.bins)))
             surprise.append(self._surprise(given))
-        return {f: _joined(found[f]) for f in sorted(found)}, np.concatenate(surprise)
+        return Guesses.joined(self.size, blocks), np.concatenate(surprise)
 
     def _given(self, bins: IntArray) -> _Given:
         """Some rows, and the distribution of every score given what is known of its row."""
         strata, weight, entry = self._entries(bins)
-        mean, variance, blocks = self._conditional(bins[entry], strata)
-        return _Given(bins, strata, weight, entry, mean, variance, blocks)
+        mean, variance, alike = self._conditional(bins[entry], strata)
+        return _Given(bins, strata, weight, entry, mean, variance, alike)
 
-    def _guesses(self, given: _Given, rows: IntArray) -> Iterator[tuple[int, Guess]]:
+    def _guesses(self, given: _Given, rows: IntArray) -> Iterator[Block]:
         """The guesses of some rows, which have these numbers."""
         unknown = given.bins < 0
-        entry, weight = given.entry, given.weight
-        if self.stratum is not None and (lost := unknown[:, self.stratum]).any():
-            chances = weight[lost[entry]].reshape(-1, len(self.weights))
-            yield self.stratum, Guess(rows[lost], chances)
-            unknown[:, self.stratum] = False
-        # Pairs of a factor and an entry in which it is unknown, factor by factor.
-        factors, entries = np.nonzero(unknown[entry].T)
-        chances = self._chances(given, factors, entries)
-        starts = np.searchsorted(factors, np.arange(len(self.size) + 1))
-        sizes = np.concatenate([[0], np.cumsum(np.diff(starts) * self.size)])
-        for f in np.nonzero(np.diff(starts))[0]:
-            e = entries[starts[f] : starts[f + 1]]
-            own = chances[sizes[f] : sizes[f + 1]].reshape(-1, self.size[f])
-            at = entry[e]
-            if len(entry) > len(rows):
-                first = np.nonzero(np.diff(at, prepend=-1))[0]
-                own = np.add.reduceat(own * weight[e, None], first)
-                at = at[first]
-            yield int(f), Guess(rows[at], own)
+        factors = np.nonzero(unknown.any(axis=0))[0]
+        if not len(factors):
+            return
+        for some in factors[None] if len(rows) == 1 else factors[:, None]:
+            lost = unknown[:, some[0]]
+            entries = np.nonzero(lost[given.entry])[0]
+            chances = self._chances(given, some, entries)
+            if len(given.entry) > len(rows):
+                # A row of unknown stratum: the chances within each, by how likely the stratum is.
+                first = np.nonzero(np.diff(given.entry[entries], prepend=-1))[0]
+                weighted = chances * given.weight[entries, None]
+                chances = np.add.reduceat(weighted, first, axis=1)
+            yield Block(some, rows[lost], chances)
 
     def _chances(self, given: _Given, factors: IntArray, entries: IntArray) -> FloatArray:
-        """How likely each bin is, for pairs of a factor and an entry, one pair after the other."""
-        cuts = self.normal.cuts
-        edges = self.size[factors] + 1
-        pair = np.repeat(np.arange(len(factors)), edges)
-        place = np.arange(len(pair)) - np.repeat(np.cumsum(edges) - edges, edges)
-        start = (given.strata[entries] * cuts.shape[1] + factors) * cuts.shape[2]
-        mean, sd = given.mean[entries, factors], np.sqrt(given.variance[entries, factors])
-        below = ndtr((cuts.ravel()[start[pair] + place] - mean[pair]) / sd[pair])
-        return np.asarray(np.diff(below)[place[1:] > 0])
+        """How likely each bin of each factor is in each entry, (g, m, most bins of these)."""
+        each = factors[:, None]
+        mean, sd = given.mean[entries, each], np.sqrt(given.variance[entries, each])
+        cuts = self.normal.cuts[given.strata[entries], each, : self.size[factors].max() + 1]
+        return np.diff(ndtr((cuts - mean[:, :, None]) / sd[:, :, None]))
 
     def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
         """Stratum and weight of every entry, and the row it belongs to."""
@@ -238,27 +218,27 @@ class Copula:
 
     def _conditional(
         self, bins: IntArray, strata: IntArray
-    ) -> tuple[FloatArray, FloatArray, list[Block]]:
+    ) -> tuple[FloatArray, FloatArray, list[Alike]]:
         """Mean y (as seen where known) and variance of the unknown scores, (m, F) each.
 
-        And the blocks they were worked out with.
+        And the covariances they were worked out with.
         """
         mean = self._seen[strata[:, None], self._columns, bins]
         pushed = self._pushed(mean, strata)
         variance = np.ones_like(mean)
-        blocks = list(self._blocks(bins < 0, strata))
-        for rows, which, covariance in blocks:
+        alike = list(self._alike(bins < 0, strata))
+        for rows, which, covariance in alike:
             at = rows[:, None]
             mean[at, which] = -(covariance @ pushed[at, which][:, :, None])[:, :, 0]
             spread = np.diagonal(covariance, axis1=1, axis2=2)
             variance[at, which] = spread - self._noise[strata[at], which]
-        return mean, variance, blocks
+        return mean, variance, alike
 
     def _diagonal(self, given: _Given) -> FloatArray:
         """The diagonal of the precision of each entry's known scores, (m, F), 1 where unknown."""
         strata = given.strata
-        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata].copy()
-        for rows, which, covariance in given.blocks:
+        diagonal = np.diagonal(self._precision, axis1=1, axis2=2)[strata]
+        for rows, which, covariance in given.alike:
             at = rows[:, None]
             side = self._precision[strata[at], which]
             diagonal[rows] -= ((covariance @ side) * side).sum(axis=1)
@@ -275,7 +255,7 @@ class Copula:
             pushed[rows] = y[rows] @ self._precision[s]
         return pushed
 
-    def _blocks(self, unknown: BoolArray, strata: IntArray) -> Iterator[Block]:
+    def _alike(self, unknown: BoolArray, strata: IntArray) -> Iterator[Alike]:
         """Rows with equally many unknowns, which those are, and the covariance of their y."""
         for rows, which in _patterns(unknown):
             s = strata[rows, None, None]
@@ -330,19 +310,10 @@ class Copula:
 def _patterns(unknown: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows with equally many unknowns (r,), and which columns those are, (r, unknowns)."""
     counts = unknown.sum(axis=1)
-    for count in np.unique(counts[counts > 0]):
+    for count in np.nonzero(np.bincount(counts)[1:])[0] + 1:
         rows = np.nonzero(counts == count)[0]
         yield rows, np.nonzero(unknown[rows])[1].reshape(-1, count)
 
 
 def _inverse(matrices: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
-
-
-def _joined(guesses: list[Guess]) -> Guess:
-    if len(guesses) == 1:
-        return guesses[0]
-    return Guess(
-        np.concatenate([guess.rows for guess in guesses]),
-        np.concatenate([guess.chances for guess in guesses]),
-    )

@@ -20,7 +20,8 @@ from scipy.special import gammaincc
 from spinecast.distribution import census
 from spinecast.distribution.bins import NOT_KNOWN, Bins, FloatArray, IntArray, registry_shares
 from spinecast.distribution.census import Counts, Scores
-from spinecast.distribution.copula import Copula, Guess
+from spinecast.distribution.copula import Copula
+from spinecast.distribution.guesses import Guesses
 from spinecast.knowledge.factors import Registry
 
 SCHEMA = "spinecast.population/1"
@@ -31,13 +32,10 @@ CALIBRATION_SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completion:
-    """The unknown values of some patients as chances: per factor, where it is unknown.
-
-    Expected columns of factor f in `rows`: `chances @ table`, with one row of columns per bin.
-    """
+    """The unknown values of some patients as chances: per factor, where it is unknown."""
 
     codes: FloatArray
-    guesses: Mapping[int, Guess]
+    guesses: Guesses
 
     def expected(self, representatives: tuple[FloatArray, ...]) -> FloatArray:
         """The codes with each unknown replaced by its mean code, (n, F)."""

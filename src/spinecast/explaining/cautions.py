@@ -17,6 +17,7 @@ from spinecast.language import words
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 # Above this share of unknown factors the answer says that it knows little.
 MANY_UNKNOWN = 0.25
@@ -60,38 +61,39 @@ class Doubts:
 
 def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
     """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
+    unknown = np.isnan(codes)
     return Doubts(
-        unknown=np.isnan(codes),
+        unknown=unknown,
         unseen=facts.unseen(codes),
         unusual=unusual.tail < UNUSUAL,
-        z=np.nan_to_num(unusual.z),
+        z=np.where(unknown, 0.0, unusual.z),
     )
 
 
 def cautions(registry: Registry, found: Doubts, row: int) -> Iterator[Caution]:
     """The cautions of one patient, in words, with the factors they are about."""
     said = words(registry.language)
-    labels = np.array([said.inside(factor.label) for factor in registry.factors], dtype=object)
-    names = np.array(registry.names, dtype=object)
-    unknown, unseen = found.unknown[row], found.unseen[row]
+    unknown, unseen = np.flatnonzero(found.unknown[row]), np.flatnonzero(found.unseen[row])
     if found.many_unknown[row]:
-        yield Caution(
-            "many_unknown",
-            said("caution.many_unknown", unknown=unknown.sum(), factors=len(names)),
-            tuple(names[unknown]),
-        )
-    if unseen.any():
-        yield Caution(
-            "outside_cohort",
-            said("caution.outside_cohort", labels="; ".join(labels[unseen])),
-            tuple(names[unseen]),
-        )
+        factors = len(registry.factors)
+        message = said("caution.many_unknown", unknown=len(unknown), factors=factors)
+        yield Caution("many_unknown", message, _names(registry, unknown))
+    if len(unseen):
+        message = said("caution.outside_cohort", labels=_labels(registry, unseen))
+        yield Caution("outside_cohort", message, _names(registry, unseen))
     if found.unusual[row]:
         z = np.abs(found.z[row])
-        odd = [index for index in np.argsort(-z)[:MOST_NAMED] if z[index] > ODD]
-        named = "; ".join(labels[odd]) or said("caution.together")
-        yield Caution(
-            "unusual",
-            said("caution.unusual", labels=named),
-            tuple(names[odd]),
-        )
+        furthest = np.argsort(-z)[:MOST_NAMED]
+        odd = furthest[z[furthest] > ODD]
+        named = _labels(registry, odd) or said("caution.together")
+        yield Caution("unusual", said("caution.unusual", labels=named), _names(registry, odd))
+
+
+def _names(registry: Registry, factors: IntArray) -> tuple[str, ...]:
+    return tuple(registry.names[index] for index in factors.tolist())
+
+
+def _labels(registry: Registry, factors: IntArray) -> str:
+    """Some factors within a sentence."""
+    inside = words(registry.language).inside
+    return "; ".join(inside(registry.factors[index].label) for index in factors.tolist())

@@ -13,7 +13,7 @@ patient (linear part and trees alike), so they add up exactly:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtri
 
+from spinecast.distribution.guesses import padded
 from spinecast.explaining.assessment import (
     Action,
     Agreement,
@@ -32,9 +33,9 @@ from spinecast.explaining.assessment import (
 )
 from spinecast.explaining.cautions import Doubts, cautions, doubts
 from spinecast.explaining.facts import CohortFacts
+from spinecast.explaining.sentences import Sentences
 from spinecast.knowledge.evidence import Modifiable
 from spinecast.knowledge.factors import Factor
-from spinecast.language import Words, words
 from spinecast.modelling.calibration import secant
 from spinecast.modelling.model import Model
 from spinecast.modelling.preparation import Rows
@@ -45,8 +46,6 @@ FloatArray = npt.NDArray[np.float64]
 POSSIBLE = (0.05, 0.95)
 # Contributions that differ by less are equal: the rest is rounding, and changes with the batch.
 DIGITS = 12
-# A contribution below a twentieth of a point on the risk scale is said to hardly move it.
-NEGLIGIBLE = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ class Explainer:
                 float(scores.low[row]),
                 float(scores.high[row]),
                 self.model.level,
-                self._method(),
+                self._method,
             ),
             reference_risk=self.reference_risk,
             cohort_risk=self.facts.cohort_risk,
@@ -126,16 +125,16 @@ class Explainer:
             cautions=(*self.facts.cautions, *cautions(self.model.registry, scores.doubts, row)),
             actions=tuple(self._actions(scores, row)),
             model=self.identity,
-            language=self._said.language,
+            language=self.model.registry.language,
         )
 
     @cached_property
-    def _said(self) -> Words:
-        """The words of the registry's language."""
-        return words(self.model.registry.language)
+    def _sentences(self) -> Sentences:
+        return Sentences(self.model.registry, self.facts.agreement)
 
+    @cached_property
     def _method(self) -> str:
-        return self._said("record.method", refits=len(self.model.refits))
+        return self._sentences.said("record.method", refits=len(self.model.refits))
 
     def _contributions(self, scores: Scores, row: int) -> Iterator[Contribution]:
         """Every factor, the largest first; ties in the registry's order."""
@@ -153,8 +152,8 @@ class Explainer:
                 from_literature=literature[index],
                 from_cohort=log_odds[index] - literature[index],
                 agreement=self._agreement[index],
-                mechanisms=self._phrases[index],
-                sentence=self._sentence(index, codes[index], points[index]),
+                mechanisms=self._sentences.phrases[index],
+                sentence=self._sentences.of(index, codes[index], points[index]),
                 sources=self._sources[index],
             )
 
@@ -163,37 +162,12 @@ class Explainer:
         return tuple(told.verdict for told in self.facts.agreement)
 
     @cached_property
-    def _phrases(self) -> tuple[tuple[str, ...], ...]:
-        """What each factor leads to, in words, within the horizon first."""
-        named, later = self.model.registry.mechanism_named, self._said("record.later")
-        return tuple(
-            tuple(
-                named[name].phrase + ("" if named[name].within_horizon else later)
-                for name in factor.mechanisms
-            )
-            for factor in self.model.registry.factors
-        )
-
-    @cached_property
     def _sources(self) -> tuple[tuple[str, ...], ...]:
         """The studies behind each factor, once each, in the order of its effects."""
         return tuple(
             tuple(dict.fromkeys(effect.source for effect in factor.effects if effect.source))
             for factor in self.model.registry.factors
         )
-
-    def _sentence(self, index: int, code: float, points: float) -> str:
-        factor = self.model.registry.factors[index]
-        known = not math.isnan(code)
-        value = f"{factor.label}: {factor.in_plain_words(code)}."
-        as_reference = known and code == factor.reference_code
-        effect = self._said(f"record.{_effect(points, known=known, reference=as_reference)}")
-        parts = [value, effect, factor.reason]
-        if self._phrases[index] and points >= NEGLIGIBLE:
-            phrases = "; ".join(self._phrases[index][:2])
-            parts.append(self._said("record.pathway", phrases=phrases))
-        parts.append(self.facts.agreement[index].sentence(self._said))
-        return " ".join(part for part in parts if part)
 
     # --- what is unknown ---------------------------------------------------------------------
 
@@ -206,43 +180,30 @@ class Explainer:
         factors = np.flatnonzero(scores.doubts.unknown[row])
         if not len(factors):
             return
-        chances = self._chances(scores, row, factors)
+        chances = scores.rows.guesses.of_row(row)[factors]
         possible = _possible(chances)
         risks = self._risks_if(scores, row, factors, chances, possible)
         lows = np.where(possible, risks, np.inf).min(axis=1)
         highs = np.where(possible, risks, -np.inf).max(axis=1)
         averages = (chances * self._values[factors]).sum(axis=1).tolist()
-        likeliest = chances.argmax(axis=1).tolist()
-        for at in _largest_first(highs - lows).tolist():
-            factor, best = self.model.registry.factors[factors[at]], likeliest[at]
-            if factor.is_numeric:
-                average = factor.with_unit(averages[at], digits=3)
-                assumed = self._said("record.on_average", value=average)
-            else:
-                value = factor.in_plain_words(float(self._values[factors[at], best]))
-                share = self._said.percent(f"{100 * chances[at, best]:.0f}")
-                assumed = self._said("record.likely", value=value, share=share)
-            yield UnknownFactor(factor.name, assumed, float(lows[at]), float(highs[at]))
-
-    def _chances(self, scores: Scores, row: int, factors: npt.NDArray[np.intp]) -> FloatArray:
-        """How likely each value of each unknown factor is, (U, most bins); 0 beyond its last."""
-        chances = np.zeros((len(factors), self._values.shape[1]))
-        for at, index in enumerate(factors.tolist()):
-            guess = scores.rows.guesses[index]
-            chance = guess.chances[int(np.searchsorted(guess.rows, row))]
-            chances[at, : len(chance)] = chance
-        return chances
+        likeliest = chances.argmax(axis=1)
+        best, share = self._values[factors, likeliest].tolist(), chances.max(axis=1).tolist()
+        order = _largest_first(highs - lows).tolist()
+        names, low, high = self.model.registry.names, lows.tolist(), highs.tolist()
+        for at, index in zip(order, factors[order].tolist(), strict=True):
+            assumed = self._sentences.assumed(index, best[at], share[at], averages[at])
+            yield UnknownFactor(names[index], assumed, low[at], high[at])
 
     @cached_property
     def _values(self) -> FloatArray:
         """The code of every bin of every factor, (F, most bins); 0 beyond its last."""
-        return _padded(self.model.population.bins.codes)
+        return padded(self.model.population.bins.codes)[:, :, 0]
 
     @cached_property
     def _effects(self) -> FloatArray:
         """The linear log-odds of every bin of every factor, in the same form."""
         factors = range(len(self.model.registry.factors))
-        return _padded([self.model.effects(index) for index in factors])
+        return padded([self.model.effects(index) for index in factors])[:, :, 0]
 
     def _risks_if(
         self,
@@ -259,10 +220,11 @@ class Explainer:
         if len(model.trees):
             own = scores.rows.codes[row : row + 1]
             unknown, bins = np.nonzero(possible)
-            changed = np.repeat(own, len(bins), axis=0)
+            changed = np.repeat(own, len(bins) + 1, axis=0)
             owner = factors[unknown]
             changed[np.arange(len(bins)), owner] = self._values[owner, bins]
-            margins[unknown, bins] += model.trees.margin(changed) - model.trees.margin(own)
+            trees = model.trees.margin(changed)
+            margins[unknown, bins] += trees[:-1] - trees[-1]
         return np.asarray(expit(margins))
 
     # --- what can be done --------------------------------------------------------------------
@@ -270,7 +232,8 @@ class Explainer:
     def _actions(self, scores: Scores, row: int) -> Iterator[Action]:
         """What can be done before surgery about the factors this patient has."""
         codes = scores.rows.given[row].tolist()
-        for index in _largest_first(scores.log_odds[row]).tolist():
+        order = _largest_first(scores.log_odds[row, self._modifiable])
+        for index in self._modifiable[order].tolist():
             factor, code = self.model.registry.factors[index], codes[index]
             if not math.isnan(code) and _applies(factor, factor.modifiable, code):
                 parts = (factor.modifiable.action, factor.modifiable.evidence)
@@ -280,20 +243,16 @@ class Explainer:
                     factor.modifiable.sources,
                 )
 
+    @cached_property
+    def _modifiable(self) -> npt.NDArray[np.intp]:
+        """The factors something can be done about."""
+        can_be = [factor.modifiable.is_possible for factor in self.model.registry.factors]
+        return np.flatnonzero(can_be)
+
 
 def _largest_first(sizes: FloatArray) -> npt.NDArray[np.intp]:
     """The places of the sizes, the largest first; equal ones as they stand."""
     return np.argsort(-np.round(sizes, DIGITS), kind="stable")
-
-
-def _effect(points: float, *, known: bool, reference: bool) -> str:
-    """Which sentence says the direction; the number stands beside it, rounded to add up."""
-    if reference:
-        return "reference"
-    if abs(points) < NEGLIGIBLE:
-        return "hardly"
-    moves = "raises" if points > 0 else "lowers"
-    return moves if known else f"expected_{moves}"
 
 
 def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:
@@ -303,18 +262,8 @@ def _possible(chances: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(central | (chances >= POSSIBLE[0]))
 
 
-def _padded(rows: Sequence[FloatArray]) -> FloatArray:
-    """Rows of different lengths as one array, zeros behind the shorter ones."""
-    padded = np.zeros((len(rows), max(map(len, rows), default=0)))
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
-    return padded
-
-
 def _applies(factor: Factor, modifiable: Modifiable, code: float) -> bool:
-    """Whether there is something to do about this value of a factor."""
-    if modifiable.extent == "no" or not modifiable.action:
-        return False
+    """Whether what can be done about a factor is for this value of it."""
     if modifiable.above is not None:
         return code > modifiable.above
     if modifiable.applies_to:

@@ -82,14 +82,24 @@ class CohortFacts:
 
     def centile(self, risk: FloatArray) -> FloatArray:
         """The share of the cohort's patients at lower risk, 0 to 100."""
-        return np.interp(risk, self.risk_quantiles, np.linspace(0, 100, len(self.risk_quantiles)))
+        return np.interp(risk, self.risk_quantiles, self._centiles)
+
+    @cached_property
+    def _centiles(self) -> FloatArray:
+        return np.linspace(0, 100, len(self.risk_quantiles))
 
     def unseen(self, codes: FloatArray) -> npt.NDArray[np.bool_]:
         """Which values of patients (n, F) the cohort had none, or hardly any, of."""
         outside = (codes < self.seen_low) | (codes > self.seen_high)
-        levels = np.where(self._rare.any(axis=1), np.nan_to_num(codes), 0.0).astype(np.intp)
-        outside |= self._rare[np.arange(codes.shape[1]), levels] & ~np.isnan(codes)
+        levelled = self._has_rare & ~np.isnan(codes)
+        levels = np.where(levelled, codes, 0.0).astype(np.intp)
+        outside |= self._rare[np.arange(codes.shape[1]), levels] & levelled
         return np.asarray(outside)
+
+    @cached_property
+    def _has_rare(self) -> npt.NDArray[np.bool_]:
+        """Which factors have such levels, (F,)."""
+        return np.asarray(self._rare.any(axis=1))
 
     @cached_property
     def _rare(self) -> npt.NDArray[np.bool_]:

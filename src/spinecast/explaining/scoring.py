@@ -93,12 +93,16 @@ class Scorer:
         patient_id = name_of(answers)
         if faults:
             return self.refuse(faults, patient_id)
-        scored = self.explainer.explain(self.explainer.score(codes[np.newaxis]), 0)
-        return replace(scored, patient_id=patient_id)
+        return self.record(codes, patient_id)
 
     def read(self, answers: Mapping[str, object]) -> tuple[FloatArray, tuple[Fault, ...]]:
         """One patient's answers as a row of codes (F,), and everything that is wrong with them."""
         return self._reader.read(answers)
+
+    def record(self, codes: FloatArray, patient_id: str = "") -> Assessment:
+        """The record of a patient whose answers were read without a fault, (F,) codes."""
+        scored = self.explainer.explain(self.explainer.score(codes[np.newaxis]), 0)
+        return replace(scored, patient_id=patient_id) if patient_id else scored
 
     def refuse(self, faults: tuple[Fault, ...], patient_id: str = "") -> Assessment:
         """The record of a patient who cannot be scored."""

@@ -85,6 +85,11 @@ class Modifiable(Declared):
     sources: Names = ()
     mark: Mark = "found"
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether something can be done, and it is said what."""
+        return self.extent != "no" and bool(self.action)
+
 
 class Statement(Declared):
     """What one founding document says of a factor or a mechanism."""

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from spinecast.distribution.guesses import padded
 from spinecast.distribution.population import Population
 from spinecast.knowledge.factors import Registry
 from spinecast.modelling.calibration import Recalibration
@@ -138,11 +139,15 @@ class Model:
 
     def _unknown_variance(self, rows: Rows) -> FloatArray:
         variance = np.zeros(len(rows))
-        for index, guess in rows.guesses.items():
-            effects = self.effects(index)
-            mean = guess.chances @ effects
-            variance[guess.rows] += np.maximum(guess.chances @ effects**2 - mean**2, 0.0)
+        for block in rows.guesses.blocks:
+            mean, square = np.moveaxis(block.mean(self._moments), 2, 0)
+            variance[block.rows] += np.maximum(square - mean**2, 0.0).sum(axis=0)
         return variance
+
+    @cached_property
+    def _moments(self) -> FloatArray:
+        """The linear log-odds of every value and their square, (F, most values, 2)."""
+        return padded([np.column_stack([effects, effects**2]) for effects in self._effects])
 
     def effects(self, index: int) -> FloatArray:
         """Linear log-odds of each value a factor may have (its bins), against the reference."""

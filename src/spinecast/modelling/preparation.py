@@ -5,14 +5,13 @@ Training, validation and use all go through here: there is one policy for unknow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.distribution.copula import Guess
+from spinecast.distribution.guesses import Guesses, padded
 from spinecast.distribution.population import Completion, Population, Unusual
 from spinecast.modelling.features import Encoding
 
@@ -31,7 +30,7 @@ class Rows:
     given: FloatArray
     codes: FloatArray
     columns: FloatArray
-    guesses: Mapping[int, Guess]
+    guesses: Guesses
 
     def __len__(self) -> int:
         """How many patients."""
@@ -58,10 +57,31 @@ class Preparation:
         codes, guesses = completion.codes, completion.guesses
         filled = codes.copy()
         columns = self.encoding.encode(codes)
-        for index, guess in guesses.items():
-            filled[guess.rows, index] = guess.chances @ self.population.bins.codes[index]
-            columns[guess.rows, self.encoding.slices[index]] = guess.chances @ self.tables[index]
+        for block in guesses.blocks:
+            mean = block.mean(self._values)
+            filled[block.rows, block.factors[:, None]] = mean[:, :, -1]
+            at, nth = np.nonzero(self._places[block.factors] >= 0)
+            places = self._places[block.factors[at], nth]
+            columns[block.rows, places[:, None]] = mean[at, :, nth]
         return Rows(codes, filled, columns, guesses)
+
+    @cached_property
+    def _values(self) -> FloatArray:
+        """What each bin of each factor stands for, (F, most bins, k): its columns, then its code.
+
+        Columns a factor does not have are 0.
+        """
+        columns, codes = padded(self.tables), padded(self.population.bins.codes)
+        return np.concatenate([columns, codes], axis=2)
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.intp]:
+        """Where each factor's columns stand among all columns, (F, most); -1 beyond its last."""
+        slices = self.encoding.slices
+        places = np.full((len(slices), max(s.stop - s.start for s in slices)), -1)
+        for row, columns in zip(places, slices, strict=True):
+            row[: columns.stop - columns.start] = np.arange(columns.start, columns.stop)
+        return places
 
     @cached_property
     def tables(self) -> tuple[FloatArray, ...]:

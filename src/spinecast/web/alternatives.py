@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spinecast.explaining.scoring import Scorer
-from spinecast.knowledge.factors import Factor, Registry
+from spinecast.knowledge.factors import Registry
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import Fault
-from spinecast.web.answering import IF, Wrong, fields_of, told_of, with_point
+from spinecast.web.answering import IF, LONGEST_NAME, Wrong, fields_of, told_of, with_point
 from spinecast.web.questions import Form, Question
 from spinecast.web.words import words
 
@@ -48,14 +48,9 @@ def changeable(registry: Registry, form: Form, codes: FloatArray) -> tuple[Quest
     known = {
         factor.name
         for factor, code in zip(registry.factors, codes.tolist(), strict=True)
-        if may_change(factor) and not math.isnan(code)
+        if factor.modifiable.is_possible and not math.isnan(code)
     }
     return tuple(question for question in form.questions if question.name in known)
-
-
-def may_change(factor: Factor) -> bool:
-    """Whether the registry says that something can be done about a factor, and what."""
-    return factor.modifiable.extent != "no" and bool(factor.modifiable.action)
 
 
 def alternative(scorer: Scorer, codes: FloatArray, typed: Mapping[str, str]) -> Alternative:
@@ -91,11 +86,13 @@ def alternative(scorer: Scorer, codes: FloatArray, typed: Mapping[str, str]) -> 
 
 def _allowed(registry: Registry, own: Mapping[str, object], name: str) -> bool:
     factor = registry.by_name.get(name)
-    return factor is not None and may_change(factor) and own[name] is not None
+    return factor is not None and factor.modifiable.is_possible and own[name] is not None
 
 
 def _not_allowed(name: str, language: str) -> Wrong:
-    return Wrong((IF + name[:60],), "not_changeable", words(language)("wrong.not_changeable"))
+    return Wrong(
+        (IF + name[:LONGEST_NAME],), "not_changeable", words(language)("wrong.not_changeable")
+    )
 
 
 def _prefixed(fault: Fault) -> tuple[str, ...]:

@@ -104,7 +104,9 @@ def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sen
     codes, faults = scorer.read(answers)
     wrong += [_wrong(fault, asked) for fault in faults if fault.rule != EXCLUDED]
     excluded = tuple(_wrong(fault, asked) for fault in faults if fault.rule == EXCLUDED)
-    estimate = _estimate(typed.get(ESTIMATE, "").strip(), wrong, said)
+    estimate = _estimate(typed)
+    if estimate is None and ESTIMATE in typed:
+        wrong.insert(0, Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
     return Sent(typed, codes, tuple(wrong), excluded, estimate)
 
 
@@ -174,11 +176,9 @@ def _wrong(fault: Fault, asked: Mapping[str, Question]) -> Wrong:
     return Wrong(fields, fault.rule, told_of(fault))
 
 
-def _estimate(text: str, wrong: list[Wrong], said: Words) -> int | None:
-    """The surgeon's own estimate as patients of 100; None when none was given."""
-    if not text:
-        return None
+def _estimate(typed: Mapping[str, str]) -> int | None:
+    """The surgeon's own estimate as patients of 100; None when none was given, or it is none."""
+    text = typed.get(ESTIMATE, "").strip()
     if text.isascii() and text.isdigit() and len(text) <= len("100") and int(text) <= 100:
         return int(text)
-    wrong.insert(0, Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
     return None

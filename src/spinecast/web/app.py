@@ -18,7 +18,8 @@ from starlette.responses import Response
 from spinecast.web.audit import Audit
 from spinecast.web.contract import API_VERSION
 from spinecast.web.current import Current
-from spinecast.web.guard import Gate, Guard
+from spinecast.web.gate import Gate
+from spinecast.web.guard import Guard
 from spinecast.web.interface import Interface
 from spinecast.web.pages import Pages
 from spinecast.web.problems import TITLES, Problem

@@ -6,8 +6,10 @@ Each line carries the hash of the line before, so that one taken out or altered 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +66,18 @@ class Audit:
             "registry": scorer.registry.id,
             "input": fingerprint(scorer, codes) if status == "scored" else "",
         }
-        self._last = _chained(self._last, entry)
-        line = json.dumps(entry | {"hash": self._last}) + "\n"
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        chained = _chained(self._last, entry)
+        _add(self.path, json.dumps(entry | {"hash": chained}) + "\n")
+        self._last = chained
+
+
+def _add(path: Path, line: str) -> None:
+    """Add a line whole or not at all: half of one, on a full disk, would break the chain."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(line.encode()) < len(line.encode()):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def verify(path: Path) -> str:

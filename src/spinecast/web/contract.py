@@ -9,12 +9,14 @@ from spinecast.explaining.assessment import SCHEMA
 from spinecast.explaining.scoring import Scorer
 from spinecast.knowledge.factors import Exclusion, Factor, Registry
 from spinecast.logic import YES_NO
-from spinecast.patients.answers import UNKNOWN_WORDS
+from spinecast.patients.patient import PATIENT_ID
+from spinecast.web.answering import UNKNOWN
 from spinecast.web.problems import MEDIA_TYPE, TITLES
 
 JSON = "application/json"
 API_VERSION = "1"
 MOST_PATIENTS = 200
+LONGEST_TEXT = 200
 EXAMPLE_ANSWERS = 6
 
 
@@ -93,8 +95,8 @@ def _ref(name: str) -> dict[str, str]:
 
 def _patient(registry: Registry) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "patient_id": {
-            "type": ["string", "null"], "maxLength": 200, "pattern": r"^[\w .:/-]*$",
+        PATIENT_ID: {
+            "type": ["string", "null"], "maxLength": LONGEST_TEXT, "pattern": r"^[\w .:/-]*$",
             "description": "A pseudonym; it comes back with the answer and is kept nowhere.",
         }
     }  # fmt: skip
@@ -116,18 +118,13 @@ def _scope(exclusion: Exclusion) -> dict[str, Any]:
 def _factor(factor: Factor) -> dict[str, Any]:
     told = {"title": factor.question, "description": factor.definition}
     if not factor.is_numeric:
-        return told | {"enum": [*factor.levels, *_unknown(), None]}
+        return told | {"enum": [*factor.levels, UNKNOWN, None]}
     low, high = factor.bounds
     number = "integer" if factor.kind == "count" else "number"
     described = f"{factor.definition} Unit: {factor.unit}." if factor.unit else factor.definition
     return told | {
         "type": [number, "null"], "minimum": low, "maximum": high, "description": described,
     }  # fmt: skip
-
-
-def _unknown() -> list[str]:
-    """The word for what is not known, of those a cell may hold."""
-    return [word for word in UNKNOWN_WORDS if word == "unknown"]
 
 
 def _example(registry: Registry) -> dict[str, Any]:

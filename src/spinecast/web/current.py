@@ -13,11 +13,14 @@ from pathlib import Path
 from spinecast.errors import SpinecastError
 from spinecast.explaining.current import CURRENT, read_current
 from spinecast.explaining.scoring import Scorer
+from spinecast.files import reason
 from spinecast.promotion.answering import scorer_in_use
 from spinecast.web.questions import Form, form_of
 
 NO_MODEL, GONE = "there is no model yet", "the folder is gone; the model read before still answers"
 Stamp = tuple[int, ...]
+# The stamp of no folder: what could not be read is new at the next look.
+UNREAD: Stamp = (-1,)
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,20 @@ class Current:
 
     def look(self) -> None:
         """Use what lies there now, if it is new and can be used; else say why not."""
-        stamp = self._stamp_now()
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
-        if not stamp:
-            self.refused = GONE if self.installed else NO_MODEL
-            return
         try:
+            stamp = self._stamp_now()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            if not stamp:
+                self.refused = GONE if self.installed else NO_MODEL
+                return
             self.installed, self.refused = self._read(), ""
         except SpinecastError as error:
             self.refused = str(error)
+        except OSError as error:
+            # Files that come and go while they are read; the next look reads them again.
+            self._stamp, self.refused = UNREAD, reason(error)
 
     def _read(self) -> Installed:
         if self.model is None:

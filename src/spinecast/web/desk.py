@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,9 +28,8 @@ class Desk:
 
     def assess(self, sent: Sent) -> Assessment:
         """The record of what was sent."""
-        explainer = self.installed.scorer.explainer
-        scored = explainer.explain(explainer.score(sent.codes[None]), 0)
-        return replace(scored, patient_id=sent.typed.get(PATIENT_ID, "").strip())
+        name = sent.typed.get(PATIENT_ID, "").strip()
+        return self.installed.scorer.record(sent.codes, name)
 
     def spoken(self, sent: Sent) -> dict[str, str]:
         """The patient's answers by name, as one says them."""

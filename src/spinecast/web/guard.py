@@ -1,4 +1,4 @@
-"""Stands before every request: who may ask, from where, how much, how often, and how long.
+"""Stands before every request: holds it against the gate, and how much it sends, and how long.
 
 Nothing it writes holds a value that was sent. On loopback no login is asked for; elsewhere a token
 is, in the header Authorization (programs) or exchanged for a session cookie (browsers).
@@ -7,13 +7,11 @@ is, in the header Authorization (programs) or exchanged for a session cookie (br
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import sys
 import time
 import traceback
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,21 +20,19 @@ from urllib.parse import urlsplit
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from spinecast.web.gate import COOKIE, Gate
 from spinecast.web.problems import Problem
 
 Headers: TypeAlias = dict[bytes, bytes]
 
-COOKIE = "__Host-spinecast"
-SESSION_SECONDS = 12 * 3600
 LARGEST_BODY = 64 * 1024
 LARGEST_BATCH = 2 * 1024 * 1024
 BODY_SECONDS = 10.0
-# Requests an address may make at once, and how many it regains a second, where not on loopback.
-BURST, A_SECOND = 60.0, 20.0
-# Wrong tokens an address may try before it has to wait, one regained in ten seconds.
-TRIES, TRIES_A_SECOND = 5.0, 0.1
-MOST_ADDRESSES = 10_000
 OPEN = ("/healthz", "/login", "/static/")
+REMEDIES = {
+    "too-many": "Wait a little.",
+    "unauthorized": "Send it as `Authorization: Bearer TOKEN`.",
+}
 
 SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -55,62 +51,6 @@ SECURITY: tuple[tuple[bytes, bytes], ...] = (
 )
 NO_STORE = (b"cache-control", b"no-store")
 HSTS = (b"strict-transport-security", b"max-age=31536000")
-
-
-@dataclass
-class Buckets:
-    """How many requests each address has left: some at once, then some a second."""
-
-    most: float
-    a_second: float
-    _left: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
-
-    def take(self, address: str, now: float) -> bool:
-        """Whether an address may ask once more."""
-        left, before = self._left.pop(address, (self.most, now))
-        left = min(left + (now - before) * self.a_second, self.most)
-        self._left[address] = (left - 1 if left >= 1 else left, now)
-        if len(self._left) > MOST_ADDRESSES:
-            del self._left[next(iter(self._left))]
-        return left >= 1
-
-    def give(self, address: str) -> None:
-        """One more for an address: what it asked was right."""
-        left, before = self._left.get(address, (self.most, 0.0))
-        self._left[address] = (min(left + 1, self.most), before)
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Who may ask: the names this machine answers to, and the token, "" on loopback."""
-
-    hosts: frozenset[str]
-    token: str = ""
-    secure: bool = False
-    asked: Buckets = field(default_factory=lambda: Buckets(BURST, A_SECOND))
-    tried: Buckets = field(default_factory=lambda: Buckets(TRIES, TRIES_A_SECOND))
-
-    def knows(self, token: str) -> bool:
-        """Whether this is the token; takes as long for a near miss as for a wild guess."""
-        ours, theirs = (hashlib.sha256(one.encode()).digest() for one in (self.token, token))
-        return hmac.compare_digest(ours, theirs)
-
-    def session(self, now: float | None = None) -> str:
-        """A session for a browser that has shown the token; it ends by itself."""
-        until = int((time.time() if now is None else now) + SESSION_SECONDS)
-        return f"{until}.{self._signed(until)}"
-
-    def admits(self, session: str) -> bool:
-        """Whether a session is ours and has not ended."""
-        until, _, signature = session.partition(".")
-        if not (until.isascii() and until.isdigit() and len(until) < len("1" * 15)):
-            return False
-        ours = self._signed(int(until))
-        same = hmac.compare_digest(ours.encode(), signature.encode("utf-8", "replace"))
-        return same and int(until) > time.time()
-
-    def _signed(self, until: int) -> str:
-        return hmac.new(self.token.encode(), b"session %d" % until, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -152,8 +92,8 @@ class Guard:
         if name_of(headers.get(b"host", b"")) not in self.gate.hosts:
             return Problem("host", "Use the address `spinecast serve` printed.")
         if self.gate.token and not self.gate.asked.take(address, time.monotonic()):
-            return Problem("too-many", "Wait a little.")
-        if scope["method"] not in ("GET", "HEAD") and not _is_ours(scope, headers):
+            return Problem("too-many", REMEDIES["too-many"])
+        if scope["method"] not in ("GET", "HEAD") and not self._is_ours(scope, headers):
             return Problem("cross-site", "Send it from the page itself.")
         if self.gate.token and not scope["path"].startswith(OPEN):
             return self._without_token(headers, address)
@@ -162,14 +102,31 @@ class Guard:
     def _without_token(self, headers: Headers, address: str) -> Problem | None:
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() == "bearer":
-            if not self.gate.tried.take(address, time.monotonic()):
-                return Problem("too-many", "Wait a little.")
-            if self.gate.knows(token.strip()):
-                self.gate.tried.give(address)
-                return None
-        elif self.gate.admits(_cookie(headers)):
-            return None
-        return Problem("unauthorized", "Send the right one as `Authorization: Bearer TOKEN`.")
+            refused = self.gate.refuses(token.strip(), address)
+        else:
+            refused = "" if self.gate.admits(_cookie(headers)) else "unauthorized"
+        return Problem(refused, REMEDIES[refused]) if refused else None
+
+    def _is_ours(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request that sends something comes from our own page, or from no page at all.
+
+        Nothing is kept of a patient, so a forged request could change two things only: the session
+        and the audit file. Both are behind this, as is every other address. Browsers say where a
+        request comes from (Sec-Fetch-Site, Origin), let no page change it, and every browser since
+        2020 sends at least Origin with POST; the host it is held against is one of ours already.
+        A form has to come from a page of ours. A program, which sends neither, uses the interface
+        alone, whose JSON another site's page cannot send without asking first, which is refused.
+        """
+        site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+        if site is not None and site not in (b"same-origin", b"none"):
+            return False
+        if origin is not None:
+            told = urlsplit(origin.decode("latin-1"))
+            own = headers.get(b"host", b"").decode("latin-1")
+            # With TLS here a page of ours had it too; without, a proxy before us may have added it.
+            encrypted = told.scheme == "https" or not self.gate.secure
+            return encrypted and told.netloc.lower() == own.lower()
+        return site is not None or scope["path"].startswith("/api/")
 
 
 class _TooMuch(Exception):
@@ -216,17 +173,16 @@ async def _whole(scope: Scope, headers: Headers, receive: Receive, limit: int) -
 
 
 async def _body(receive: Receive, limit: int) -> bytes:
-    body: bytes = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _Gone
-        piece: bytes = message.get("body", b"")
-        body += piece
+        body += message.get("body", b"")
         if len(body) > limit:
             raise _TooMuch(Problem("too-large", f"At most {limit:,} bytes."))
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 async def _respond(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
@@ -239,22 +195,6 @@ async def _respond(problem: Problem, scope: Scope, receive: Receive, send: Send)
         # What is left of the body will not be read.
         response.headers["connection"] = "close"
     await response(scope, receive, send)
-
-
-def _is_ours(scope: Scope, headers: Headers) -> bool:
-    """Whether a request that sends something comes from our own page, or from no page at all.
-
-    Browsers say where a request comes from (Sec-Fetch-Site, Origin) and let no page change it. A
-    form has to come from a page of ours; a program, which sends neither, uses the interface, whose
-    JSON another site's page cannot send without asking first.
-    """
-    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
-    if site is not None and site not in (b"same-origin", b"none"):
-        return False
-    if origin is not None:
-        own = headers.get(b"host", b"").decode("latin-1")
-        return urlsplit(origin.decode("latin-1")).netloc.lower() == own.lower()
-    return site is not None or scope["path"].startswith("/api/")
 
 
 def name_of(host: bytes) -> str:

@@ -34,7 +34,7 @@ from spinecast.web.answering import (
 from spinecast.web.audit import Audit
 from spinecast.web.current import NO_MODEL, Current
 from spinecast.web.desk import Desk, page
-from spinecast.web.guard import COOKIE, SESSION_SECONDS, Gate
+from spinecast.web.gate import COOKIE, SESSION_SECONDS, Gate
 from spinecast.web.printing import Handout, handout, pdf
 from spinecast.web.problems import Problem
 from spinecast.web.result import Answer, performance
@@ -103,10 +103,11 @@ class Pages:
         if request.method != "POST":
             return page("login.html", told, wrong=False)
         address = request.client.host if request.client else ""
-        if not self.gate.tried.take(address, asyncio.get_running_loop().time()):
-            return page("problem.html", told, 429, problem=Problem("too-many"))
         token = (await self._typed(request)).get("token", "")
-        if not self.gate.knows(token.strip()):
+        refused = self.gate.refuses(token.strip(), address)
+        if refused == "too-many":
+            return page("problem.html", told, 429, problem=Problem(refused))
+        if refused:
             return page("login.html", told, 401, wrong=True)
         response = RedirectResponse("/", 303)
         response.set_cookie(
@@ -175,13 +176,13 @@ class Pages:
         installed = desk.installed
         other = alternatives.alternative(installed.scorer, sent.codes, sent.typed)
         changeable = alternatives.changeable(installed.scorer.registry, installed.form, sent.codes)
+        self.audit.note("what-if", installed.scorer, other.codes, "scored")
         own = desk.assess(sent)
         answer, beside, unusual = desk.answer(own), None, False
         if other.changes:
             theirs = desk.assess(replace(sent, codes=other.codes))
             unusual = _is_unusual(theirs) and not _is_unusual(own)
             beside = None if unusual else desk.answer(theirs)
-            self.audit.note("what-if", installed.scorer, other.codes, "scored")
         return desk.page(
             "what_if.html",
             422 if other.wrong else 200,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -15,7 +16,7 @@ from spinecast.files import reason
 from spinecast.web.app import application
 from spinecast.web.audit import Audit
 from spinecast.web.current import Current
-from spinecast.web.guard import Gate
+from spinecast.web.gate import Gate
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SHORTEST_TOKEN = 32
@@ -76,7 +77,7 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
     from spinecast.web.patience import Patience
 
     gate = gate_of(settings)
-    _check_pair(settings)
+    _try_certificate(settings)
     audit = Audit.open(settings.audit)
     taken = _socket(settings)
     config = uvicorn.Config(
@@ -92,6 +93,8 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
+    # What is there now stays; looking through it for garbage would stop everybody for 0.1 s.
+    gc.freeze()
     say(settings.address)
     uvicorn.Server(config).run(sockets=[taken])
 
@@ -137,6 +140,21 @@ def _unsafe(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _try_certificate(settings: Settings) -> None:
+    """Read certificate and key as the server will, so that it does not fail once it has begun."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        # An empty password: a key that has one is refused and not asked for on the terminal.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (ssl.SSLError, ValueError):
+        where = f"--tls-cert {settings.tls_cert} --tls-key {settings.tls_key}"
+        allowed = "a certificate and its own key without a password, both in PEM"
+        given, remedy = "they are no such pair", "Have they been swapped? Ask whoever issued them."
+        raise UsageRefused(NOT_STARTED, [Problem(where, given, allowed, remedy)]) from None
+
+
 def _unreadable(option: str, path: Path) -> Iterator[Problem]:
     try:
         text = path.read_text("utf-8").strip()
@@ -155,23 +173,6 @@ def _unreadable(option: str, path: Path) -> Iterator[Problem]:
     if os.name == "posix" and path.stat().st_mode & 0o077:
         allowed = "only its owner may read it"
         yield Problem(f"{option} {path}", "others may read it", allowed, f"chmod 600 {path}")
-
-
-def _check_pair(settings: Settings) -> None:
-    """Refuse a certificate and a key that cannot be used together, before anything is said."""
-    if settings.tls_cert is None or settings.tls_key is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        # Without a password given, a terminal would be asked for one, and nobody may be there.
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
-    except (ssl.SSLError, OSError):
-        allowed = "a certificate (with its chain) and its own key, both in PEM, the key unencrypted"
-        remedy = "Have they been swapped? Ask whoever issued them."
-        where = f"--tls-cert {settings.tls_cert} --tls-key {settings.tls_key}"
-        raise UsageRefused(
-            NOT_STARTED, [Problem(where, "they cannot be used together", allowed, remedy)]
-        ) from None
 
 
 def _socket(settings: Settings) -> socket.socket:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -29,8 +29,11 @@ from spinecast.sharing import workers
 from spinecast.simulator.synthetic import simulate
 
 EVERYBODY = 10_000
+# Each example writes files: a failing one is told as it was found.
 SLOW = settings(
-    max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=8,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -38,7 +41,14 @@ SLOW = settings(
 def rows(tiny):
     """Sixty patients as text; some rows are wrong, empty, repeated, or without an id."""
     made = simulate(tiny, 60, 3).frame().astype("str").fillna("")
-    made = made.where(made != "nan", "")
+    made = made.where(~made.isin(["nan", "<NA>", "None"]), "")
+    seen = pd.to_datetime(made["index_date"]) + pd.Timedelta(days=365)
+    made = made.assign(
+        followup_date=seen.dt.strftime("%Y-%m-%d"),
+        pain_followup=[str(7 * n % 11) if n % 5 else "" for n in range(60)],
+        revision=["no" if n % 9 else "yes" for n in range(60)],
+        favourite="blue",
+    )
     made.loc[3, "pain"] = "80"
     made.loc[4, ["pain", "smoking"]] = ["nine", "perhaps"]
     made.loc[7] = ""
@@ -46,7 +56,7 @@ def rows(tiny):
     made.loc[[21, 50], "patient_id"] = made.loc[5, "patient_id"]
     made.loc[33, "patient_id"] = f" {made.loc[32, 'patient_id']} "
     made.loc[[10, 11], "patient_id"] = "unknown"
-    return made.assign(favourite="blue")
+    return made
 
 
 def in_parts(rows, folder, cuts, group):

@@ -25,7 +25,7 @@ from spinecast.logic import FloatArray
 from spinecast.patients.answers import LevelField
 from spinecast.patients.checking import Surroundings, TextArray, numbers_in
 from spinecast.patients.draws import HashArray, hashes, uniform
-from spinecast.patients.parts import Part
+from spinecast.patients.parts import FIRST_ROW, Part
 from spinecast.patients.patient import reader_for
 from spinecast.patients.reasons import Reasons, Rows
 from spinecast.patients.rejected_file import write_piece
@@ -172,7 +172,7 @@ def read_part(look: Look, task: Task) -> Found:
 
 def _tables(look: Look, task: Task) -> Iterator[Found]:
     """What is found in each table of a part."""
-    before = task.start - task.part.first
+    before = task.start - task.part.first + FIRST_ROW  # places count like the rows of one file
     rows = Rows(task.part.path.name if look.names_files else "", before)
     repeated = look.repeats.within(task.start, task.part) if look.repeats else {}
     for at, table in enumerate(task.part.tables(look.rows_at_once)):

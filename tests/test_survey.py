@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from conftest import TINY
 from spinecast.cohorts.cohort import check_table
 from spinecast.cohorts.definitions import compare_definitions
 from spinecast.cohorts.labelled import labelled
@@ -20,6 +23,7 @@ from spinecast.cohorts.outcome import labels
 from spinecast.cohorts.store import Stored, write_shard
 from spinecast.cohorts.survey import survey
 from spinecast.cohorts.tally import Tally
+from spinecast.errors import DataRefused, UsageRefused
 from spinecast.patients import repeats
 from spinecast.patients.draws import hashes, uniform
 from spinecast.patients.parts import parts_of
@@ -314,3 +318,126 @@ def test_draws_are_even_and_those_of_other_seeds_and_numbers_have_nothing_to_do_
     assert (((counts - 5_000) ** 2 / 5_000).sum(axis=1) < 43.8).all()
     apart = np.corrcoef(drawn) - np.eye(4)
     assert np.abs(apart).max() < 4 / np.sqrt(100_000)
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def test_everything_wrong_with_a_folder_is_said_at_once(tiny, tmp_path):
+    made = simulate(tiny, 10, 3).frame()
+    write_table(made, tmp_path / "a.parquet")
+    write_table(made.drop(columns="pain").assign(colour="red"), tmp_path / "b.parquet")
+    write_table(made.assign(pain="three"), tmp_path / "c.parquet")
+    (tmp_path / "d.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    (tmp_path / "notes.txt").write_text("remember")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "_SUCCESS").write_text("")
+    with pytest.raises(DataRefused) as refused:
+        parts_of(tmp_path)
+    said = {problem.where: problem.given for problem in refused.value.problems}
+    assert said == {
+        "b.parquet, column pain": "it is missing",
+        "b.parquet, column colour": "it stands there",
+        "c.parquet, column pain": "it holds text",
+        "d.parquet": "it is not a Parquet file, or it is damaged or cannot be read",
+        "notes.txt": "its ending is .txt",
+        "deeper": "a folder",
+    }
+
+
+@pytest.mark.parametrize("files", [0, 2])
+def test_a_folder_without_any_row_is_no_cohort(tiny, tmp_path, files):
+    for number in range(files):
+        write_table(simulate(tiny, 3, 1).frame().iloc[:0], tmp_path / f"{number}.parquet")
+    with pytest.raises(DataRefused, match=f"{files} Parquet files, none of which has a row"):
+        parts_of(tmp_path)
+    with pytest.raises(UsageRefused, match="no such file"):
+        parts_of(tmp_path / "nowhere")
+
+
+def test_an_empty_partition_and_one_of_rejected_rows_only_are_nothing_special(rows, tiny, tmp_path):
+    folder = in_parts(rows, tmp_path / "parts", [20], 60)
+    before = survey(parts_of(folder), tiny, sample=EVERYBODY, rows_at_once=99)
+    write_table(rows.iloc[:0], folder / "02.parquet")
+    write_table(rows.iloc[20:30].assign(patient_id=""), folder / "03.parquet")
+    blank = rows.iloc[:5].assign(**dict.fromkeys(rows.columns, ""))
+    write_table(blank, folder / "04.parquet")
+    after = survey(parts_of(folder), tiny, sample=EVERYBODY, rows_at_once=99)
+    assert_same_cohort(after.sample, before.sample)
+    assert after.tally.rejected == before.tally.rejected + 10
+    assert after.tally.reasons.rules["missing_id"] == 12
+
+
+def test_missing_columns_are_refused_once_and_not_by_every_part(rows, tiny, tmp_path):
+    folder = in_parts(rows.drop(columns="patient_id"), tmp_path / "parts", [20, 40], 9)
+    with pytest.raises(DataRefused, match="lacks columns") as refused:
+        survey(parts_of(folder), tiny, sample=9, rows_at_once=8)
+    assert [problem.where for problem in refused.value.problems] == ["patient_id"]
+
+
+def test_an_export_whose_rows_would_have_to_be_joined_is_refused(rows, tiny, tmp_path):
+    folder = in_parts(rows.assign(redcap_event_name="one"), tmp_path / "parts", [20], 9)
+    with pytest.raises(DataRefused, match="rows of a patient are joined in one file"):
+        survey(parts_of(folder), tiny, sample=9, rows_at_once=8)
+
+
+@pytest.mark.parametrize("column", ["patient_id", "pain"])
+def test_a_part_that_cannot_be_read_leaves_nothing_half_written(
+    rows, tiny, tmp_path, monkeypatch, column
+):
+    folder = in_parts(rows, tmp_path / "parts", [20, 40], 9)
+    parts = parts_of(folder)
+    chunk = (
+        parquet.read_metadata(folder / "01.parquet")
+        .row_group(1)
+        .column(rows.columns.get_loc(column))
+    )
+    content = bytearray((folder / "01.parquet").read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    (folder / "01.parquet").write_bytes(content)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    with pytest.raises(
+        DataRefused, match=r"01\.parquet: it is not a Parquet file, or it is damaged"
+    ):
+        survey(parts, tiny, sample=9, rows_at_once=8, rejected=tmp_path / "rejected.csv")
+    assert not (tmp_path / "rejected.csv").exists()
+    assert list(scratch.iterdir()) == []
+
+
+FULL_DISK = """
+import resource, signal, sys, tempfile
+from pathlib import Path
+from spinecast.cohorts.survey import survey
+from spinecast.errors import UsageRefused
+from spinecast.knowledge.loading import load_registry
+from spinecast.patients.parts import parts_of
+
+registry, folder, place, what = load_registry(Path(sys.argv[1])), *map(Path, sys.argv[2:4]), sys.argv[4]
+tempfile.tempdir = str(place / "scratch")
+wanted = {"store": place / "store", "rejected": place / "rejected.csv", "ids": None}[what]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+most = {"ids": 500}.get(what, 2_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+try:
+    survey(parts_of(folder), registry, sample=9, rows_at_once=99, **({what: wanted} if wanted else {}))
+except UsageRefused as refused:
+    sys.exit(str(refused))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of files there")
+@pytest.mark.parametrize("what", ["ids", "store", "rejected"])
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(rows, tmp_path, what):
+    folder = in_parts(rows, tmp_path / "parts", [], 99)
+    for name in ("store", "scratch"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-c", FULL_DISK, TINY, folder, tmp_path, what]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert "The file was not written" in done.stderr
+    assert "file too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder]
+    assert left == []

@@ -15,8 +15,8 @@ from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
-from spinecast.cohorts.cohort import Cohort, require_columns
-from spinecast.cohorts.definitions import DefinitionCount, in_counts
+from spinecast.cohorts.cohort import CheckedCohort, Cohort, require_columns
+from spinecast.cohorts.definitions import DefinitionCount, compare_definitions, in_counts
 from spinecast.cohorts.labelled import LabelledCohort, usable
 from spinecast.cohorts.outcome import Followed, known_name, labels
 from spinecast.cohorts.reading import Found, Look, Task, read_part
@@ -54,6 +54,13 @@ class Survey:
     sample: Cohort
     shards: tuple[Shard, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """Of whom that is told which is not counted: "" where it is everybody."""
+        if len(self.sample) == self.tally.accepted:
+            return ""
+        return f"in a sample of {len(self.sample):,} of {self.tally.accepted:,} patients"
+
     def labelled(self) -> LabelledCohort:
         """The sample with its outcomes, and what became of every row.
 
@@ -62,6 +69,19 @@ class Survey:
         """
         found = labels(self.sample.registry, self.sample.columns(), self.followed.definition)
         return usable(LabelledCohort(self.name, self.sample, found, self.tally, self.followed))
+
+
+def surveyed(checked: CheckedCohort, name: str) -> Survey:
+    """The same of a file that was read at once."""
+    cohort = checked.accepted
+    columns = cohort.columns()
+    return Survey(
+        name,
+        Tally.of(checked),
+        labels(cohort.registry, columns).followed,
+        compare_definitions(cohort.registry, columns),
+        cohort,
+    )
 
 
 def survey(

@@ -415,14 +415,16 @@ from spinecast.errors import UsageRefused
 from spinecast.knowledge.loading import load_registry
 from spinecast.patients.parts import parts_of
 
-registry, folder, place, what = load_registry(Path(sys.argv[1])), *map(Path, sys.argv[2:4]), sys.argv[4]
+registry, what = load_registry(Path(sys.argv[1])), sys.argv[4]
+folder, place = map(Path, sys.argv[2:4])
 tempfile.tempdir = str(place / "scratch")
 wanted = {"store": place / "store", "rejected": place / "rejected.csv", "ids": None}[what]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 most = {"ids": 500}.get(what, 2_000)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 try:
-    survey(parts_of(folder), registry, sample=9, rows_at_once=99, **({what: wanted} if wanted else {}))
+    given = {what: wanted} if wanted else {}
+    survey(parts_of(folder), registry, sample=9, rows_at_once=99, **given)
 except UsageRefused as refused:
     sys.exit(str(refused))
 """

@@ -33,9 +33,9 @@ A_SAMPLED = 1_000
 WHOLE_ROW = 2_500
 """Bytes of a row of a file that is read at once.
 
-All four are peak memory on a million simulated patients in 48 columns (`make bench-scale`), with room
-to spare: a row read in parts took 420 bytes where none was rejected, a patient in the sample 830, and
-a row of a file read at once 1,700.
+All four are peak memory on a million simulated patients in 48 columns (`make bench-scale`), with
+room to spare: a row read in parts took 420 bytes where none was rejected, a patient in the sample
+830, and a row of a file read at once 1,700.
 """
 FEWEST_AT_ONCE, MOST_AT_ONCE = 1_000, 131_072
 """Fewer rows at once cost more time than they save memory; more save none."""

@@ -10,7 +10,7 @@ from click import BadParameter
 
 from spinecast.cli.work import A_ROW, FIXED, MOST_AT_ONCE, Size, Work
 from spinecast.errors import UsageRefused
-from spinecast.explaining.bundle import write_bundle
+from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.judging import suspicion, validation
 from spinecast.patients.tables import write_table
 from spinecast.simulator.synthetic import simulate
@@ -80,10 +80,12 @@ def test_update_learns_from_a_sample_of_a_folder_and_says_so(place, tmp_path, mo
     monkeypatch.setattr(journey, "LEARNED_MOST", 40)
     words = ("update", place / "cohort", "--model", place / "model", "--out", tmp_path / "new")
     answer = spinecast(*words)
-    assert "Of 299 accepted patients, a sample of " in answer.err
-    assert answer.code == 3  # so few patients say nothing of a model
-    assert "The cohort is too small" in answer.err
-    assert not (tmp_path / "new").exists()
+    assert answer.code == 0
+    story = read_bundle(tmp_path / "new").training["update"]
+    assert story["sampled"].startswith("Of 299 accepted patients, a sample of ")
+    assert story["sampled"] in answer.err
+    assert story["patients"] < 40
+    assert story["data"]["accepted"] == 299
 
 
 # --- bad input -----------------------------------------------------------------------------------

@@ -1,0 +1,354 @@
+"""Work shared among many machines by Dask: the `Share` of a cluster, or of one made on this machine.
+
+What a worker does are plain functions of this program, named, and their answers depend on the task
+alone. So a task that was lost with its worker is done again elsewhere, and nobody can see it in the
+answer. Tasks and answers travel pickled over the wire, and nothing of that is ever on disk. Whoever
+reaches a scheduler's port can make its workers do anything: close it to strangers, or let Dask ask
+for certificates (its own settings, `DASK_DISTRIBUTED__COMM__TLS__...`; see docs/scale.md).
+
+Dask is an extra (`pip install "spinecast[dask]"`), and imported only when a cluster is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import platform
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
+
+from spinecast import __version__
+from spinecast.errors import Problem, SpinecastError, UsageRefused
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+PATIENCE = 10.0
+"""Seconds in which a scheduler has to answer, and after which one that does not is lost."""
+DESERTED = 60.0
+"""Seconds for which work waits for a worker when all of them are gone."""
+AT_ONCE = 3
+"""Tasks in flight for each thread of a worker: one being done, and some on their way."""
+
+_QUIET = {
+    # One megabyte of a model in a task is no reason to warn anybody.
+    "distributed.admin.large-graph-warning-threshold": "1GiB",
+    "distributed.comm.timeouts.connect": f"{PATIENCE}s",
+    "distributed.diagnostics.computations.max-history": 0,
+    "distributed.diagnostics.erred-tasks.max-history": 0,
+}
+
+_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Dask opens a port for its pages whether or not it has any; what we start shows none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What has to be the same everywhere for answers to be: this program, and Python's release."""
+
+    spinecast: str
+    python: str
+
+    def __str__(self) -> str:
+        return f"spinecast {self.spinecast} on Python {self.python}"
+
+
+def program() -> Program:
+    """What runs here."""
+    return Program(__version__, ".".join(platform.python_version_tuple()[:2]))
+
+
+class Cluster:
+    """Workers of a Dask scheduler, as somebody who does work.
+
+    Attributes:
+        client: Dask's connection to the scheduler.
+    """
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Dask is not imported where it is not
+        self.client = client
+
+    def __call__(
+        self, work: Callable[[Task], Answer], tasks: Sequence[Task], /
+    ) -> Iterator[Answer]:
+        """Apply the work to every task on the workers; the answers come in the tasks' order.
+
+        Few tasks are on their way at a time, so answers do not pile up here or there. A task whose
+        worker was ended is done by another one.
+
+        Raises:
+            SpinecastError: whatever the work raised, as it was raised there; the scheduler was
+                lost; or several workers were ended by one task.
+            UsageRefused: a worker runs another version.
+        """
+        most = max(2, AT_ONCE * self.threads())
+        waiting = iter(tasks)
+        flying: deque[Any] = deque()
+        try:
+            # The work travels once, however many tasks there are, and is a task itself: lost with
+            # a worker, it is sent again.
+            held = self.client.submit(_itself, work, pure=False)
+            while True:
+                for task in waiting:
+                    flying.append(self.client.submit(_done, program(), held, task, pure=False))
+                    if len(flying) >= most:
+                        break
+                if not flying:
+                    return
+                answer = self.wait(flying[0])
+                flying.popleft()
+                if isinstance(answer, _Failed):
+                    raise answer.error.with_traceback(answer.traceback)
+                yield answer
+        finally:
+            with suppress(Exception):
+                self.client.cancel(list(flying))
+
+    def threads(self) -> int:
+        """How many tasks can be done at once just now."""
+        return sum(self.client.nthreads().values())
+
+    def wait(self, future: Any) -> Any:  # noqa: ANN401
+        """What a Dask future holds, once it is there.
+
+        Raises:
+            SpinecastError: the scheduler does not answer any more, all workers are gone, or those
+                that tried were ended.
+        """
+        from distributed import KilledWorker
+
+        deserted = math.inf
+        while True:
+            try:
+                return future.result(timeout=PATIENCE / 2)
+            except TimeoutError:
+                deserted = self._look_round(deserted)
+            except CancelledError:
+                self.lost()
+            except KilledWorker:
+                raise SpinecastError(
+                    "Workers were ended one after another by the same piece of work, as happens "
+                    "when memory is short. Give them more memory, or read fewer rows at once."
+                ) from None
+
+    def _look_round(self, deserted: float) -> float:
+        """Whether it is worth waiting on: the moment until which workers may be missing."""
+        try:
+            threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=PATIENCE)
+        except (OSError, TimeoutError, CancelledError):
+            self.lost()
+        if threads:
+            return math.inf
+        deserted = min(deserted, time.monotonic() + DESERTED)
+        if time.monotonic() > deserted:
+            raise SpinecastError(
+                f"The cluster has had no worker for {DESERTED:.0f} seconds. Nothing was left "
+                "half-written; start workers and run the command again."
+            )
+        return deserted
+
+    def lost(self) -> NoReturn:
+        """Say that the scheduler is gone.
+
+        Raises:
+            SpinecastError: always.
+        """
+        raise SpinecastError(
+            f"The scheduler at {self.client.scheduler.address} was lost. Nothing was left "
+            "half-written; start it and run the command again."
+        ) from None
+
+
+@contextmanager
+def cluster(scheduler: str | None, processes: int, memory: int | None = None) -> Iterator[Cluster]:
+    """Workers that share the work for as long as the block lasts.
+
+    Args:
+        scheduler: the address of a Dask scheduler, as `tcp://host:8786` or `tls://host:8786`; its
+            workers have to see the cohort's files under the same names. None starts workers on
+            this machine, which nobody else can reach: they listen on the loopback alone, and a
+            certificate that lives as long as they do keeps others of this machine out.
+        processes: how many workers to start, of one thread each; a scheduler has its own.
+        memory: how many bytes the started workers may take together; None for all there is.
+
+    Raises:
+        UsageRefused: Dask is not installed, the address is none, nobody answers there, it has no
+            workers, or one of them runs another version or another Python.
+    """
+    try:
+        import dask
+        import distributed  # noqa: F401 - asked for, so that its absence is said here
+    except ModuleNotFoundError as missing:
+        problem = Problem(
+            "--engine dask", f"{missing.name} is not installed", "it is an extra",
+            'Install it: pip install "spinecast[dask]".',
+        )  # fmt: skip
+        raise UsageRefused("There is no cluster", [problem]) from None
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.enter_context(dask.config.set(_QUIET))
+        if scheduler is None:
+            client = stack.enter_context(_started(processes, memory))
+        else:
+            client = stack.enter_context(_reached(scheduler))
+        _refuse_others(client, scheduler)
+        yield Cluster(client)
+
+
+@contextmanager
+def _started(processes: int, memory: int | None) -> Iterator[Any]:
+    """A client of workers started on this machine."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    with (
+        dask.config.set(_NO_PAGES),
+        LocalCluster(
+            n_workers=max(1, processes),
+            threads_per_worker=1,
+            memory_limit="auto" if memory is None else memory // max(1, processes),
+            host="127.0.0.1",
+            protocol="tls",
+            security=Security.temporary(),
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,
+        ) as local,
+        Client(local, timeout=PATIENCE, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _reached(scheduler: str) -> Iterator[Any]:
+    """A client of a scheduler that runs already, and has a worker."""
+    from distributed import Client
+
+    try:
+        asyncio.run(_greeted(scheduler))
+    except Exception as error:  # noqa: BLE001 - a stranger at that port may say anything
+        given = f"no Dask scheduler answers there ({_told(error)})"
+        raise _no_cluster(scheduler, given) from None
+    with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise _no_cluster(scheduler, "the scheduler has no workers") from None
+        yield client
+
+
+async def _greeted(scheduler: str) -> None:
+    """Ask who is there: a client whose first call fails would go on trying behind our back."""
+    from distributed.core import connect, send_recv
+    from distributed.security import Security
+
+    async with asyncio.timeout(PATIENCE):
+        settings = Security().get_connection_args("client")
+        comm = await connect(scheduler, timeout=PATIENCE / 2, **settings)
+        try:
+            await send_recv(comm, op="identity", reply=True)
+        finally:
+            comm.abort()
+
+
+def _no_cluster(scheduler: str, given: str) -> UsageRefused:
+    return UsageRefused(
+        "There is no cluster",
+        [
+            Problem(
+                f"--scheduler {scheduler}",
+                given,
+                "the address of a running Dask scheduler with workers is needed, as tcp://host:8786",
+                "Start it (`dask scheduler`, `dask worker ADDRESS`), or leave --scheduler away: "
+                "workers are then started on this machine.",
+            )
+        ],
+    )
+
+
+def _told(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0].rstrip(".") if text else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Dask would tell its own users is not told to ours: errors are raised and worded here."""
+    names = ("distributed", "xgboost.dask", "[xgboost.dask]", "bokeh", "tornado.application")
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        # Versions are compared, and refused, by us.
+        warnings.filterwarnings("ignore", message="Mismatched versions found")
+        warnings.filterwarnings("ignore", message="\nMismatched versions found")
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
+
+
+# --- what runs on a worker --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What a task raised. It is an answer to Dask, whose workers would log what it says."""
+
+    error: Exception
+    traceback: TracebackType | None
+
+
+def _itself(work: Callable[[Task], Answer]) -> Callable[[Task], Answer]:
+    return work
+
+
+def _done(asked: Program, work: Callable[[Task], Answer], task: Task) -> Answer | _Failed:
+    """Do a task, unless this worker, which may have joined a moment ago, is of another version."""
+    try:
+        if asked != program():
+            raise _other({_place(): program()}, asked)
+        return work(task)
+    except Exception as error:  # noqa: BLE001 - it is raised again where the work was asked for
+        return _Failed(error, error.__traceback__)
+
+
+def _place() -> str:
+    from distributed import get_worker
+
+    return str(get_worker().address)
+
+
+# --- versions ---------------------------------------------------------------------------------
+
+
+def _refuse_others(client: Any, scheduler: str | None) -> None:  # noqa: ANN401
+    """Refuse workers on which this program, this version of it or this Python does not run."""
+    told: Mapping[str, Any] = client.run(program, on_error="return")
+    here = program()
+    others = {place: its for place, its in told.items() if its != here}
+    if others:
+        raise _other(others, here)
+
+
+def _other(others: Mapping[str, Any], here: Program) -> UsageRefused:
+    problems = [
+        Problem(
+            f"worker {place}",
+            f"it has {its}" if isinstance(its, Program) else f"it lacks spinecast ({_told(its)})",
+            f"here it is {here}",
+            "Install the same version there.",
+        )
+        for place, its in sorted(others.items())
+    ]
+    return UsageRefused("Workers of another version would give other answers", problems)

@@ -98,14 +98,14 @@ class Cluster:
             held = self.client.submit(_itself, work, pure=False)
             while True:
                 for task in waiting:
-                    flying.append(self.client.submit(_done, program(), held, task, pure=False))
+                    flying.append(self.client.submit(done, program(), held, task, pure=False))
                     if len(flying) >= most:
                         break
                 if not flying:
                     return
                 answer = self.wait(flying[0])
                 flying.popleft()
-                if isinstance(answer, _Failed):
+                if isinstance(answer, Failed):
                     raise answer.error.with_traceback(answer.traceback)
                 yield answer
         finally:
@@ -115,6 +115,32 @@ class Cluster:
     def threads(self) -> int:
         """How many tasks can be done at once just now."""
         return sum(self.client.nthreads().values())
+
+    def places(self) -> list[str]:
+        """The addresses of the workers there are just now, in order.
+
+        Raises:
+            SpinecastError: the scheduler does not answer any more.
+        """
+        try:
+            # Asked as a coroutine, for only so a scheduler that has stopped is given up.
+            told = self.client.sync(self.client.scheduler.ncores, callback_timeout=PATIENCE)
+        except (OSError, TimeoutError, CancelledError):
+            self.lost()
+        return sorted(told)
+
+    def settle(self, workers: int) -> None:
+        """Give workers that were ended a moment to come back, until there are so many.
+
+        Raises:
+            SpinecastError: none came back.
+        """
+        with suppress(TimeoutError):
+            self.client.wait_for_workers(workers, timeout=PATIENCE)
+            return
+        deserted = math.inf
+        while math.isfinite(deserted := self._look_round(deserted)):
+            time.sleep(1.0)
 
     def wait(self, future: Any) -> Any:  # noqa: ANN401
         """What a Dask future holds, once it is there.
@@ -141,11 +167,7 @@ class Cluster:
 
     def _look_round(self, deserted: float) -> float:
         """Whether it is worth waiting on: the moment until which workers may be missing."""
-        try:
-            threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=PATIENCE)
-        except (OSError, TimeoutError, CancelledError):
-            self.lost()
-        if threads:
+        if self.places():
             return math.inf
         deserted = min(deserted, time.monotonic() + DESERTED)
         if time.monotonic() > deserted:
@@ -235,9 +257,11 @@ def _reached(scheduler: str) -> Iterator[Any]:
 
     try:
         asyncio.run(_greeted(scheduler))
-    except Exception as error:  # noqa: BLE001 - a stranger at that port may say anything
+    except (OSError, TypeError, ValueError) as error:
         given = f"no Dask scheduler answers there ({_told(error)})"
         raise _no_cluster(scheduler, given) from None
+    except Exception:  # noqa: BLE001 - a stranger at that port may say anything
+        raise _no_cluster(scheduler, "what answers there is no Dask scheduler") from None
     with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
@@ -302,8 +326,8 @@ def _quiet() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
-    """What a task raised. It is an answer to Dask, whose workers would log what it says."""
+class Failed:
+    """What a task raised. To Dask it is an answer: its workers would log what an error says."""
 
     error: Exception
     traceback: TracebackType | None
@@ -313,14 +337,14 @@ def _itself(work: Callable[[Task], Answer]) -> Callable[[Task], Answer]:
     return work
 
 
-def _done(asked: Program, work: Callable[[Task], Answer], task: Task) -> Answer | _Failed:
+def done(asked: Program, work: Callable[[Task], Answer], task: Task) -> Answer | Failed:
     """Do a task, unless this worker, which may have joined a moment ago, is of another version."""
     try:
         if asked != program():
             raise _other({_place(): program()}, asked)
         return work(task)
     except Exception as error:  # noqa: BLE001 - it is raised again where the work was asked for
-        return _Failed(error, error.__traceback__)
+        return Failed(error, error.__traceback__)
 
 
 def _place() -> str:

@@ -1,0 +1,150 @@
+"""Trees grown by all workers of a cluster together, each on the patients it reads itself.
+
+The same function that grows trees in one process runs on every worker, on that worker's lot of the
+patients. XGBoost adds up the workers' histograms (the sums of gradients and Hessians in every bin),
+so all of them grow the same trees; what travels are these sums, whose size depends on factors, bins
+and depth and not on patients. `xgboost.dask.train` would do the same, but cannot be given the cuts,
+without which trees would differ from those of one process, and keeps the patients in the workers'
+memory.
+
+XGBoost's workers find each other by a tracker, which the first of them runs. Between them nothing is
+encrypted, whatever Dask does: the sums say little of any one patient, but the network is to be
+closed to strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar
+
+from spinecast.cluster import Cluster, Failed, done, program
+from spinecast.errors import SpinecastError
+
+Lot = TypeVar("Lot")
+Answer = TypeVar("Answer")
+
+TRIES = 5
+"""How often trees are begun anew because a worker was ended."""
+WAITS = 300
+"""Seconds XGBoost's workers wait for one that still reads its patients, or that is frozen."""
+LOOKS = 1.0
+"""Seconds between two looks at who of the workers is still there."""
+
+
+class _Broken(Exception):
+    """The workers lost one of them, which is worth another try."""
+
+
+def together(
+    cluster: Cluster,
+    work: Callable[[Lot], Answer],
+    cut: Callable[[int], Sequence[Lot]],
+) -> Answer:
+    """What every worker answers when all of them work at the same time, each on its lot.
+
+    A worker that is ended takes the work of all with it, for their sums pass through its memory.
+    Those who are left, or have come back, then begin anew.
+
+    Args:
+        cluster: the workers.
+        work: grows trees from a lot, by XGBoost; it has to answer the same everywhere.
+        cut: the patients in so many lots, or fewer.
+
+    Raises:
+        SpinecastError: whatever the work raised; or workers were ended too often.
+    """
+    for _ in range(TRIES):
+        places = cluster.places()
+        try:
+            return _once(cluster, places, work, cut(len(places)))
+        except _Broken:
+            cluster.settle(len(places))
+    raise SpinecastError(
+        f"The trees were begun {TRIES} times, and each time a worker was ended, as happens when "
+        "memory is short. Give the workers more memory."
+    )
+
+
+def _once(
+    cluster: Cluster, places: Sequence[str], work: Callable[[Lot], Answer], lots: Sequence[Lot]
+) -> Answer:
+    at = places[: len(lots)]
+    tracker = _first(cluster, at[:1], _tracker, [len(lots)])
+    return _first(cluster, at, partial(_member, work, tracker), list(enumerate(lots)))
+
+
+def _first(
+    cluster: Cluster, at: Sequence[str], work: Callable[[Any], Any], tasks: list[Any]
+) -> Any:  # noqa: ANN401
+    """The first answer of these workers, one task for each, which is everybody's answer."""
+    from distributed import wait
+
+    submit = partial(cluster.client.submit, done, program(), work, pure=False)
+    futures = [submit(task, workers=[place]) for place, task in zip(at, tasks, strict=True)]
+    try:
+        while True:
+            with suppress(TimeoutError):
+                ready = wait(futures, LOOKS, "FIRST_COMPLETED").done
+                answer = cluster.wait(ready.pop())
+                break
+            # A task that has to be done at a place that is gone would wait for ever.
+            if not set(at) <= set(cluster.places()):
+                raise _Broken
+    finally:
+        with suppress(Exception):
+            cluster.client.cancel(futures, force=True)
+    if isinstance(answer, Failed):
+        if _has_lost(answer.error):
+            raise _Broken from None
+        raise answer.error.with_traceback(answer.traceback)
+    return answer
+
+
+def _has_lost(error: Exception) -> bool:
+    """Whether XGBoost says that another worker is gone."""
+    from xgboost.core import XGBoostError
+
+    return isinstance(error, XGBoostError) and "/collective/" in str(error)
+
+
+# --- what runs on a worker --------------------------------------------------------------------
+
+
+def _tracker(members: int) -> dict[str, int | str]:
+    """Start the tracker of so many members, which ends with them; what they have to know of it."""
+    from distributed import get_worker
+    from distributed.comm import get_address_host
+    from xgboost.tracker import RabitTracker
+
+    host = get_address_host(get_worker().address)
+    tracker = RabitTracker(members, host, sortby="task", timeout=WAITS)
+    tracker.start()
+    Thread(target=_until_all_left, args=(tracker,), daemon=True).start()
+    told: dict[str, int | str] = tracker.worker_args()
+    return told
+
+
+def _until_all_left(tracker: Any) -> None:  # noqa: ANN401
+    from xgboost.core import XGBoostError
+
+    with suppress(XGBoostError):  # the members say so themselves
+        tracker.wait_for()
+
+
+def _member(
+    work: Callable[[Lot], Answer], tracker: dict[str, int | str], numbered: tuple[int, Lot]
+) -> Answer:
+    """Grow trees from a lot as one of the tracker's members."""
+    import xgboost
+    from xgboost.collective import CommunicatorContext
+
+    number, lot = numbered
+    name = f"{number:06}"  # members are ranked by it, so sums are taken in the lots' order
+    with (
+        xgboost.config_context(verbosity=0),
+        CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS),
+    ):
+        return work(lot)

@@ -1,4 +1,4 @@
-"""Work shared among many machines by Dask: the `Share` of a cluster, or of one made on this machine.
+"""Work shared among many machines by Dask: a cluster's workers, or some started on this machine.
 
 What a worker does are plain functions of this program, named, and their answers depend on the task
 alone. So a task that was lost with its worker is done again elsewhere, and nobody can see it in the
@@ -46,7 +46,10 @@ _QUIET = {
     "distributed.diagnostics.erred-tasks.max-history": 0,
 }
 
-_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 """Dask opens a port for its pages whether or not it has any; what we start shows none."""
 
 
@@ -128,6 +131,12 @@ class Cluster:
         except (OSError, TimeoutError, CancelledError):
             self.lost()
         return sorted(told)
+
+    def host(self) -> str:
+        """By what name or number the workers reach the machine of the scheduler."""
+        from distributed.comm import get_address_host
+
+        return str(get_address_host(self.client.scheduler_info(n_workers=0)["address"]))
 
     def settle(self, workers: int) -> None:
         """Give workers that were ended a moment to come back, until there are so many.
@@ -221,7 +230,7 @@ def cluster(scheduler: str | None, processes: int, memory: int | None = None) ->
             client = stack.enter_context(_started(processes, memory))
         else:
             client = stack.enter_context(_reached(scheduler))
-        _refuse_others(client, scheduler)
+        _refuse_others(client)
         yield Cluster(client)
 
 
@@ -339,9 +348,9 @@ def _itself(work: Callable[[Task], Answer]) -> Callable[[Task], Answer]:
 
 def done(asked: Program, work: Callable[[Task], Answer], task: Task) -> Answer | Failed:
     """Do a task, unless this worker, which may have joined a moment ago, is of another version."""
+    if asked != program():
+        return Failed(_other({_place(): program()}, asked), None)
     try:
-        if asked != program():
-            raise _other({_place(): program()}, asked)
         return work(task)
     except Exception as error:  # noqa: BLE001 - it is raised again where the work was asked for
         return Failed(error, error.__traceback__)
@@ -356,7 +365,7 @@ def _place() -> str:
 # --- versions ---------------------------------------------------------------------------------
 
 
-def _refuse_others(client: Any, scheduler: str | None) -> None:  # noqa: ANN401
+def _refuse_others(client: Any) -> None:  # noqa: ANN401
     """Refuse workers on which this program, this version of it or this Python does not run."""
     told: Mapping[str, Any] = client.run(program, on_error="return")
     here = program()

@@ -7,15 +7,16 @@ and depth and not on patients. `xgboost.dask.train` would do the same, but canno
 without which trees would differ from those of one process, and keeps the patients in the workers'
 memory.
 
-XGBoost's workers find each other by a tracker, which the first of them runs. Between them nothing is
+XGBoost's workers find each other by a tracker beside Dask's scheduler. Between them nothing is
 encrypted, whatever Dask does: the sums say little of any one patient, but the network is to be
 closed to strangers.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
@@ -72,8 +73,10 @@ def _once(
     cluster: Cluster, places: Sequence[str], work: Callable[[Lot], Answer], lots: Sequence[Lot]
 ) -> Answer:
     at = places[: len(lots)]
-    tracker = _first(cluster, at[:1], _tracker, [len(lots)])
-    return _first(cluster, at, partial(_member, work, tracker), list(enumerate(lots)))
+    tracker = cluster.client.run_on_scheduler(_tracker, len(lots), cluster.host())
+    member = partial(_member, work, tracker)
+    answer: Answer = _first(cluster, at, member, list(enumerate(lots)))
+    return answer
 
 
 def _first(
@@ -86,7 +89,7 @@ def _first(
     futures = [submit(task, workers=[place]) for place, task in zip(at, tasks, strict=True)]
     try:
         while True:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError), cluster.client.as_current():
                 ready = wait(futures, LOOKS, "FIRST_COMPLETED").done
                 answer = cluster.wait(ready.pop())
                 break
@@ -110,18 +113,20 @@ def _has_lost(error: Exception) -> bool:
     return isinstance(error, XGBoostError) and "/collective/" in str(error)
 
 
-# --- what runs on a worker --------------------------------------------------------------------
+# --- what runs on the scheduler and on workers --------------------------------------------------------------------
 
 
-def _tracker(members: int) -> dict[str, int | str]:
-    """Start the tracker of so many members, which ends with them; what they have to know of it."""
-    from distributed import get_worker
-    from distributed.comm import get_address_host
+def _tracker(members: int, host: str) -> dict[str, int | str]:
+    """Start the tracker of so many members, which ends with them; what they have to know of it.
+
+    It is none of theirs: with a member that is ended, the others would not hear of it.
+    """
+    import xgboost
     from xgboost.tracker import RabitTracker
 
-    host = get_address_host(get_worker().address)
-    tracker = RabitTracker(members, host, sortby="task", timeout=WAITS)
-    tracker.start()
+    with xgboost.config_context(verbosity=0):
+        tracker = RabitTracker(members, host, sortby="task", timeout=WAITS)
+        tracker.start()
     Thread(target=_until_all_left, args=(tracker,), daemon=True).start()
     told: dict[str, int | str] = tracker.worker_args()
     return told
@@ -144,6 +149,7 @@ def _member(
     number, lot = numbered
     name = f"{number:06}"  # members are ranked by it, so sums are taken in the lots' order
     with (
+        redirect_stdout(io.StringIO()),  # "Task 0 got rank 0" is said at any verbosity
         xgboost.config_context(verbosity=0),
         CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS),
     ):

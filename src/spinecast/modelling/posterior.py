@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,10 @@ class Sums:
             self.gradient + other.gradient,
             self.curvature + other.curvature,
         )
+
+
+Pieces: TypeAlias = Callable[[FloatArray], Sums]
+"""The sums of a whole cohort at given coefficients (1 + K,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,7 @@ def sums(
     return Sums(loss, design.T @ (times * (risk - y)), scaled.T @ scaled)
 
 
-def fit(
-    pieces: Callable[[FloatArray], Sums], belief: Belief, start: FloatArray | None = None
-) -> Posterior:
+def fit(pieces: Pieces, belief: Belief, start: FloatArray | None = None) -> Posterior:
     """Maximum a posteriori coefficients within their allowed ranges.
 
     Newton's method on a box: each step minimises the quadratic model exactly within the bounds,
@@ -141,9 +144,7 @@ def fit(
     return _descend(pieces, belief, None)
 
 
-def _descend(
-    pieces: Callable[[FloatArray], Sums], belief: Belief, start: FloatArray | None
-) -> Posterior:
+def _descend(pieces: Pieces, belief: Belief, start: FloatArray | None) -> Posterior:
     """Newton steps from a start, or from what is believed."""
     lower, upper, precision, mean = _with_free_intercept(belief)
 

@@ -123,7 +123,12 @@ def sums(
     return Sums(loss, design.T @ (times * (risk - y)), scaled.T @ scaled)
 
 
-def fit(pieces: Pieces, belief: Belief, start: FloatArray | None = None) -> Posterior:
+def fit(
+    pieces: Pieces,
+    belief: Belief,
+    start: FloatArray | None = None,
+    tolerance: float = TOLERANCE,
+) -> Posterior:
     """Maximum a posteriori coefficients within their allowed ranges.
 
     Newton's method on a box: each step minimises the quadratic model exactly within the bounds,
@@ -135,16 +140,19 @@ def fit(pieces: Pieces, belief: Belief, start: FloatArray | None = None) -> Post
         belief: prior and bounds of the K coefficients.
         start: coefficients to start from, e.g. those of a neighbouring fit; it changes how fast the
             answer is found, not the answer.
+        tolerance: how far a step may still lower the loss, as a share of it, for the fit to end.
     """
     if start is not None:
-        found = _descend(pieces, belief, start)
+        found = _descend(pieces, belief, start, tolerance)
         # A start so far off that no patient's risk moves any more leads nowhere.
         if found.converged:
             return found
-    return _descend(pieces, belief, None)
+    return _descend(pieces, belief, None, tolerance)
 
 
-def _descend(pieces: Pieces, belief: Belief, start: FloatArray | None) -> Posterior:
+def _descend(
+    pieces: Pieces, belief: Belief, start: FloatArray | None, tolerance: float
+) -> Posterior:
     """Newton steps from a start, or from what is believed."""
     lower, upper, precision, mean = _with_free_intercept(belief)
 
@@ -158,7 +166,7 @@ def _descend(pieces: Pieces, belief: Belief, start: FloatArray | None) -> Poster
     for _ in range(STEPS):
         step = _step(now, theta, lower, upper)
         fall = -float(now.gradient @ step)
-        if fall <= TOLERANCE * (1.0 + abs(now.loss)):
+        if fall <= tolerance * (1.0 + abs(now.loss)):
             # The last step is too small to be doubted, and it squares the error that is left.
             then = np.clip(theta + step, lower, upper)
             return _found(theta, then, now, precision, mean, converged=True)

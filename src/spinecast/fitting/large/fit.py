@@ -11,7 +11,7 @@ import numpy as np
 
 from spinecast.cohorts.store import Shard, Stored
 from spinecast.distribution.population import Population
-from spinecast.explaining.facts import Verdict, agreements
+from spinecast.explaining.facts import Verdict, agreements_near
 from spinecast.fitting.boosting import FloatArray, tree_settings
 from spinecast.fitting.estimator import (
     Chosen,
@@ -22,12 +22,13 @@ from spinecast.fitting.estimator import (
     recalibrated,
     with_share,
 )
-from spinecast.fitting.large import linear
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson, make_ready
+from spinecast.fitting.large.linear import Sought, refits, resampled
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.trees import (
+    TREES,
     Grown,
     Tuning,
     boost_large,
@@ -40,9 +41,13 @@ from spinecast.knowledge.factors import Registry
 from spinecast.modelling import posterior
 from spinecast.modelling.features import Encoding
 from spinecast.modelling.model import Model, reference_row
-from spinecast.modelling.posterior import Belief, Posterior, Sums
+from spinecast.modelling.posterior import Belief, Posterior
 from spinecast.modelling.preparation import Preparation
 from spinecast.modelling.trees import Trees
+
+TOLERANCE = 1e-13
+"""How far a step may still lower the loss, as a share of it, for a fit to end: tighter than
+`posterior`'s own, for the last step here is not Newton's to the last digit."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,7 @@ def fit_large(
     ready = partial(make_ready, preparation, grid, plan, workshop.scratch)
     lessons = list(chain(*workshop.over(shards, ready, "completing what is unknown")))
 
-    def pieces(theta: FloatArray) -> Sums:
-        return workshop.total(lessons, partial(linear.said, theta), "fitting the coefficients")
-
-    fit = posterior.fit(pieces, chosen.belief, start)
-    agreement = agreements(encoding, pieces, fit)
+    fit = posterior.fit(Sought(lessons, workshop), chosen.belief, start, TOLERANCE)
     rows = preparation.rows(tuning.codes)
     margin = fit.margin(rows.columns)
     workshop.over(lessons, partial(keep_margin, fit.theta), "growing trees")
@@ -102,7 +103,7 @@ def fit_large(
         progress=workshop.progress,
     )
     line = recalibrate(margin + grown.unseen, tuning.y, recipe.recalibration.slope_sd)
-    refits = _refits(lessons, fit, chosen.belief, grown, grid, recipe, workshop)
+    refitted = _refits(lessons, fit, chosen.belief, grown, grid, recipe, workshop)
     model = Model(
         registry=registry,
         population=population,
@@ -111,11 +112,11 @@ def fit_large(
         beta=line.slope * fit.beta,
         literature=chosen.trial.weight * encoding.published,
         trees=Trees.fold(grown.leaves, reference_row(registry), line.slope),
-        refits=recalibrated(refits, line),
+        refits=recalibrated(refitted, line),
         level=recipe.interval.level,
         recalibration=line,
     )
-    return FittedLarge(model, chosen, grown, agreement)
+    return FittedLarge(model, chosen, grown, agreements_near(encoding, fit))
 
 
 def _chosen(
@@ -145,9 +146,7 @@ def _refits(
         return np.empty((0, len(fit.theta) + 1))
     workshop.over(lessons, partial(keep_fallen, grown.booster, grid), "refitting")
 
-    def pieces(theta: FloatArray) -> Sums:
-        return workshop.total(lessons, partial(linear.said_with_trees, theta), "refitting")
-
-    joint = posterior.fit(pieces, with_share(held, recipe), np.append(fit.theta, 1.0))
-    samples = partial(linear.resampled, joint.theta, recipe.interval.refits, recipe.seed)
-    return linear.refits(joint, held, workshop.total(lessons, samples, "refitting"), recipe)
+    start = np.append(fit.theta, 1.0)
+    joint = posterior.fit(Sought(lessons, workshop, TREES), with_share(held, recipe), start)
+    samples = partial(resampled, joint.theta, recipe.interval.refits, recipe.seed)
+    return refits(joint, held, workshop.total(lessons, samples, "refitting"), recipe)

@@ -8,10 +8,11 @@ that `Preparation` would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spinecast.cohorts.store import Shard, Stored
@@ -35,20 +36,18 @@ class Lesson:
     path: Path
     rows: int
 
-    def taught(self) -> Taught:
-        """The patients, ready for the linear part."""
+    def taught(self, column: str = "") -> Taught:
+        """The patients, ready for a fit; with what was kept of them as one more column."""
         with np.load(self.path) as file:
-            parts = int(file["factors"])
-            tables = [file[f"table {at}"] for at in range(parts)]
-            design = np.empty((self.rows, 1 + sum(table.shape[1] for table in tables)))
-            design[:, 0] = 1.0
-            start = 1
-            for at, table in enumerate(tables):
-                own = slice(start, start + table.shape[1])
-                design[:, own] = table[file[f"value {at}"]]
-                design[file[f"unknown {at}"], own] = file[f"expected {at}"]
-                start = own.stop
-            return Taught(design, file["y"].astype(np.float64), file["hashed"])
+            return Taught(
+                tuple(
+                    Answers(*(file[f"{name} {at}"] for name in ANSWERS))
+                    for at in range(int(file["factors"]))
+                ),
+                self.kept(column) if column else None,
+                file["y"].astype(np.float64),
+                file["hashed"],
+            )
 
     def places(self) -> tuple[Places, FloatArray]:
         """Their places on the trees' grid (n, F), and their outcomes (n,)."""
@@ -68,16 +67,82 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Taught:
-    """Patients ready for a fit: design (n, 1 + K) with a leading one, outcomes, hashes (n,)."""
+class Answers:
+    """One factor's answers, as what they repeat.
 
-    design: FloatArray
+    Attributes:
+        value: which of the different values each patient has, (n,); the last where it is unknown.
+        table: the columns of each value, (values, k); zero in the last row.
+        unknown: the patients of whom it is unknown, (r,).
+        expected: the columns expected of them, (r, k).
+    """
+
+    value: npt.NDArray[np.unsignedinteger]
+    table: FloatArray
+    unknown: npt.NDArray[np.int32]
+    expected: FloatArray
+
+    def add_margin(self, beta: FloatArray, margin: FloatArray) -> None:
+        """Add what the factor gives each patient's log-odds, (n,), at coefficients (k,)."""
+        margin += (self.table @ beta)[self.value]
+        margin[self.unknown] += self.expected @ beta
+
+    def dot(self, weights: FloatArray) -> FloatArray:
+        """The factor's columns times a weight of each patient, (n,) to (k,)."""
+        sums = np.bincount(self.value, weights, minlength=len(self.table))
+        return np.asarray(sums @ self.table + weights[self.unknown] @ self.expected)
+
+
+ANSWERS = tuple(field.name for field in fields(Answers))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """Patients ready for a fit: a constant, the columns of every factor, perhaps one column more.
+
+    Attributes:
+        answers: by factor.
+        column: the further column (n,), None without one.
+        y: the outcomes (n,).
+        hashed: the hashes of their ids (n,).
+    """
+
+    answers: tuple[Answers, ...]
+    column: FloatArray | None
     y: FloatArray
     hashed: HashArray
 
-    def with_column(self, column: FloatArray) -> FloatArray:
-        """The design with one more column behind."""
-        return np.column_stack([self.design, column])
+    def margin(self, theta: FloatArray) -> FloatArray:
+        """Log-odds at coefficients, the constant's first, (P,) to (n,)."""
+        margin = np.full(len(self.y), theta[0])
+        start = 1
+        for own in self.answers:
+            own.add_margin(theta[start : start + own.table.shape[1]], margin)
+            start += own.table.shape[1]
+        if self.column is not None:
+            margin += theta[start] * self.column
+        return margin
+
+    def dot(self, weights: FloatArray) -> FloatArray:
+        """Every column times a weight of each patient, (n,) to (P,)."""
+        parts = [np.array([weights.sum()]), *(own.dot(weights) for own in self.answers)]
+        if self.column is not None:
+            parts.append(np.array([weights @ self.column]))
+        return np.concatenate(parts)
+
+    def design(self) -> Codes:
+        """All columns (n, P), in 32 bits."""
+        width = 1 + sum(own.table.shape[1] for own in self.answers) + (self.column is not None)
+        design = np.ones((len(self.y), width), dtype=np.float32)
+        start = 1
+        for own in self.answers:
+            part = design[:, start : start + own.table.shape[1]]
+            part[:] = own.table.astype(np.float32).take(own.value, axis=0)
+            part[own.unknown] = own.expected
+            start += own.table.shape[1]
+        if self.column is not None:
+            design[:, start] = self.column
+        return design
 
 
 def make_ready(
@@ -119,7 +184,7 @@ def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path)
     places = np.empty(patients.codes.shape, dtype=np.uint8)
     for at, codes in enumerate(patients.codes.T):
         value, values = pd.factorize(codes, use_na_sentinel=True)
-        # Where a value is unknown, -1 leads to the row behind the last.
+        # The last row is that of the unknown.
         table = np.vstack([encoding.tabulate(at, values), np.zeros(_width(preparation, at))])
         own = np.append(grid.place(at, values), np.uint8(0))
         places[:, at] = own[value]
@@ -129,7 +194,9 @@ def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path)
             unknown, expected = guess.rows, guess.chances @ preparation.tables[at]
             places[unknown, at] = grid.place(at, guess.chances @ population.bins.codes[at])
         parts |= {
-            f"value {at}": value.astype(np.min_scalar_type(-len(table))),
+            f"value {at}": np.where(value < 0, len(values), value).astype(
+                np.min_scalar_type(len(values))
+            ),
             f"table {at}": table,
             f"unknown {at}": unknown.astype(np.int32),
             f"expected {at}": expected,

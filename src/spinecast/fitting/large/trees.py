@@ -141,7 +141,7 @@ def settled(
 
 def keep_margin(theta: FloatArray, lesson: Lesson) -> None:
     """Keep each patient's linear margin at these coefficients, for trees to start from."""
-    lesson.keep(MARGIN, stepped(lesson.taught().design @ theta))
+    lesson.keep(MARGIN, stepped(lesson.taught().margin(theta)))
 
 
 def keep_fallen(booster: str | None, grid: Grid, lesson: Lesson) -> None:

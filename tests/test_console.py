@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from spinecast import console
 from spinecast.cohorts.cohort import check_table
-from spinecast.cohorts.outcome import DefinitionCount, Labels
+from spinecast.cohorts.definitions import DefinitionCount
+from spinecast.cohorts.outcome import Labels
 from spinecast.measures.evaluation import evaluate
 
 CELLS = st.text(st.characters(codec="ascii", exclude_categories=("C", "Z")), max_size=12)

@@ -134,7 +134,7 @@ def test_the_numbers_are_those_of_the_file(told, found, frame, registry):
     assert age.quartiles["outcome"].high == np.nanquantile(numbers[failed == 1], 0.75)
     sex = next(one for one in told.characteristics if one.factor == "sex")
     assert sex.levels["female"]["outcome"].patients == (frame["sex"][failed == 1] == "female").sum()
-    assert told.missing["bmi"] == pytest.approx(found.checked.unknown_share["bmi"])
+    assert told.missing["bmi"] == pytest.approx(found.tally.unknown_share["bmi"])
     months = sorted(day[:7] for day in frame["index_date"])
     assert (told.dates["accrual_start"], told.dates["accrual_end"]) == (months[0], months[-1])
     assert told.source["kind"] == "simulated"

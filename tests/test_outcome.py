@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.cohorts.outcome import compare_definitions, derive, labels
+from spinecast.cohorts.definitions import compare_definitions
+from spinecast.cohorts.outcome import derive, labels
 from spinecast.errors import UsageRefused
 from spinecast.knowledge.endpoint import Definition
 from spinecast.knowledge.rules import parse

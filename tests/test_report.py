@@ -343,9 +343,9 @@ def test_a_folder_of_something_else_is_never_replaced(result, labelled, bundle, 
 
 @pytest.mark.usefixtures("undrawn")
 def test_patients_without_sites_and_dates_are_reported_too(result, labelled, bundle, tmp_path):
-    checked, many = labelled.checked, len(labelled.cohort)
+    many = len(labelled.cohort)
     nowhere = replace(labelled.cohort, site=np.full(many, "", dtype=object))
-    alike = replace(labelled, checked=replace(checked, accepted=nowhere))
+    alike = replace(labelled, cohort=nowhere)
     folder = write_report(result, alike, bundle, tmp_path / "r").parent
     assert "no site is known" in json.loads((folder / "sites.json").read_text())["not_applicable"]
 
@@ -400,11 +400,11 @@ def test_certain_risks_are_named_with_what_they_cost(result, labelled, bundle, t
 @pytest.mark.usefixtures("undrawn")
 def test_one_kind_of_patient_at_a_site_is_not_judged_there(result, labelled, bundle, tmp_path):
     known = labelled.labels.is_known
-    cohort, checked = labelled.cohort, labelled.checked
+    cohort = labelled.cohort
     place = np.where(known & (labelled.labels.failed == 0), "calm", "mixed").astype(object)
     lone = np.flatnonzero(place == "calm")[60:]
     place[lone] = "mixed"
-    alike = replace(labelled, checked=replace(checked, accepted=replace(cohort, site=place)))
+    alike = replace(labelled, cohort=replace(cohort, site=place))
     page = written(result, alike, bundle, tmp_path / "r")
     row = page[page.index('<th scope="row">Site: calm</th>') :][:400]
     assert "Not judged: fewer than 10 patients with the outcome" in row

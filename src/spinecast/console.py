@@ -11,26 +11,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spinecast.cohorts.tally import Tally
 from spinecast.handbook.telling import laid_over
+from spinecast.patients.reasons import Reasons
 
 if TYPE_CHECKING:
     from spinecast.cohorts.cohort import CheckedCohort
+    from spinecast.cohorts.definitions import DefinitionCount
     from spinecast.cohorts.labelled import LabelledCohort
-    from spinecast.cohorts.outcome import DefinitionCount, Labels
+    from spinecast.cohorts.outcome import Followed
     from spinecast.explaining.batch import Patients
     from spinecast.judging.first_table import FirstTable
     from spinecast.judging.foreign import ForeignPredictions
     from spinecast.judging.judgement import Judgement
     from spinecast.judging.one_factor import Suspicion
+    from spinecast.knowledge.factors import Registry
     from spinecast.measures.decisions import Limits
     from spinecast.measures.evaluation import Estimate, Performance
-    from spinecast.patients.rejection import Rejected
     from spinecast.retraining import Retrained
     from spinecast.site.drafting import Draft
     from spinecast.site.mapping import Mapped
 
-# Reasons for rejected rows that are spelled out; `--rejected` writes all of them.
-SHOWN = 20
 # How many of the values given are shown for one kind of reason.
 EXAMPLES = 3
 MEASURED = ("auroc", "log_loss", "calibration_intercept", "calibration_slope", "observed_expected")
@@ -67,41 +68,44 @@ def note(text: str = "") -> None:
 
 def checked(found: CheckedCohort) -> Iterable[str]:
     """What became of a cohort file, line by line."""
-    yield from laid_over(found.accepted.registry)
-    yield from found.remarks
-    yield (
-        f"{found.rows_read:,} rows: {len(found.accepted):,} accepted, "
-        f"{len(found.rejected):,} rejected."
-    )
-    if found.empty_rows:
-        yield f"Rows without any entry, which are no patients: {found.empty_rows:,}."
-    if found.set_aside:
-        yield f"Rows set aside, as another row of the same patient is used: {found.set_aside:,}."
-    yield from _rejected(found.rejected)
-    laid = found.accepted.registry.laid
-    yield from _ignored(found.ignored_columns, found.suggestions, laid.left_out if laid else ())
-    if found.absent_columns:
-        yield f"No column for (unknown for everyone): {', '.join(found.absent_columns)}"
+    return counted(Tally.of(found), found.accepted.registry)
 
 
-def _reasons(rejected: Rejected) -> Iterable[str]:
+def counted(tally: Tally, registry: Registry) -> Iterable[str]:
+    """What became of the rows of a cohort, line by line."""
+    yield from laid_over(registry)
+    yield from tally.remarks
+    yield f"{tally.rows_read:,} rows: {tally.accepted:,} accepted, {tally.rejected:,} rejected."
+    if tally.empty_rows:
+        yield f"Rows without any entry, which are no patients: {tally.empty_rows:,}."
+    if tally.set_aside:
+        yield f"Rows set aside, as another row of the same patient is used: {tally.set_aside:,}."
+    yield from _rejected(tally.reasons)
+    laid = registry.laid
+    yield from _ignored(tally.ignored_columns, tally.suggestions, laid.left_out if laid else ())
+    if tally.absent_columns:
+        yield f"No column for (unknown for everyone): {', '.join(tally.absent_columns)}"
+
+
+def _reasons(found: Reasons) -> Iterable[str]:
     """Every reason when they are few; else by column and rule, with what was given most often."""
-    if len(rejected.reason_rows) <= SHOWN:
-        yield from (f"  - {problem}" for problem in rejected.problems())
+    if found.count <= len(found.first):
+        yield from (f"  - {problem}" for problem in found.problems())
         return
-    for kind in rejected.kinds():
+    for kind in found.kinds.values():
         more = f" and {kind.reasons - 1:,} more" if kind.reasons > 1 else ""
-        others = ", ".join(repr(fault.given) for fault in kind.faults[1:EXAMPLES])
-        also = f" Also given: {others}." if others else ""
-        yield f"  - {kind.faults[0].problem(f'row {kind.row}{more}')}{also}"
+        first, *others = list(kind.faults)[:EXAMPLES]
+        given = ", ".join(repr(fault.given) for fault in others)
+        also = f" Also given: {given}." if given else ""
+        yield f"  - {first.problem(f'{kind.first.told}{more}')}{also}"
     yield "Each reason with its row: `spinecast check` with --rejected FILE."
 
 
-def _rejected(found: Rejected) -> Iterable[str]:
-    if found.counts:
+def _rejected(found: Reasons) -> Iterable[str]:
+    if found.rules:
         yield ""
         yield "Rejected rows by rule (a row may break several):"
-        yield from table([[f"{rows:,}", rule] for rule, rows in found.counts.items()])
+        yield from table([[f"{rows:,}", rule] for rule, rows in found.rules.items()])
         yield ""
         yield from _reasons(found)
 
@@ -111,7 +115,7 @@ def predictions(found: ForeignPredictions) -> Iterable[str]:
     yield (
         f"{found.rows_read:,} rows: {len(found.risk):,} accepted, {len(found.rejected):,} rejected."
     )
-    yield from _rejected(found.rejected)
+    yield from _rejected(Reasons.of(found.rejected))
 
 
 def mapped(told: Mapped, found: CheckedCohort) -> Iterable[str]:
@@ -139,7 +143,7 @@ def drafted(made: Draft, out: Path, registry: Path | None = None) -> Iterable[st
     yield f"{waits}Finish {out}, then: spinecast check {made.file.path} --site {out}{other}"
 
 
-def unknown(found: CheckedCohort) -> Iterable[str]:
+def unknown(found: CheckedCohort | Tally) -> Iterable[str]:
     """How much is not known, factor by factor, the worst first."""
     shares = sorted(found.unknown_share.items(), key=lambda pair: -pair[1])
     partly = [[f"{share:.0%}", name] for name, share in shares if share > 0]
@@ -149,22 +153,22 @@ def unknown(found: CheckedCohort) -> Iterable[str]:
         yield from table(partly)
 
 
-def followed(labels: Labels, patients: int) -> str:
+def followed(told: Followed) -> str:
     """How many patients' outcome is known, and how many failed."""
-    share = f" ({labels.failures / labels.known:.1%})" if labels.known else ""
-    outside = (
-        f"; {labels.outside_window:,} seen outside the window" if labels.outside_window else ""
-    )
+    share = f" ({told.failures / told.known:.1%})" if told.known else ""
+    outside = f"; {told.outside_window:,} seen outside the window" if told.outside_window else ""
     return (
-        f"Outcome {labels.definition}: known for {labels.known:,} of {patients:,} patients, "
-        f"{labels.failures:,} failed{share}{outside}."
+        f"Outcome {told.definition}: known for {told.known:,} of {told.patients:,} patients, "
+        f"{told.failures:,} failed{share}{outside}."
     )
 
 
 def labelled(found: LabelledCohort) -> Iterable[str]:
     """What became of a cohort file, and how many patients' outcome is known."""
-    yield from checked(found.checked)
-    yield followed(found.labels, len(found.cohort))
+    yield from counted(found.tally, found.cohort.registry)
+    yield followed(found.followed)
+    if found.sampled:
+        yield found.sampled
 
 
 def standing(told: Retrained) -> Iterable[str]:

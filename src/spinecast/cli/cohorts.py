@@ -126,6 +126,7 @@ def check(
     from spinecast import console
     from spinecast.cohorts import cohort as cohorts
     from spinecast.cohorts import outcome
+    from spinecast.cohorts.definitions import compare_definitions
     from spinecast.judging import first_table
     from spinecast.judging.suspicion import suspicions
     from spinecast.patients.tables import write_table
@@ -151,8 +152,8 @@ def check(
         *console.checked(found),
         *console.unknown(found),
         "",
-        console.followed(judged, len(kept)),
-        *console.definitions(outcome.compare_definitions(registry, columns)),
+        console.followed(judged.followed),
+        *console.definitions(compare_definitions(registry, columns)),
         *console.suspicious(suspicions(*seen, absent=absent)),
     ):
         click.echo(line)

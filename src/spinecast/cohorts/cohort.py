@@ -26,6 +26,7 @@ from spinecast.knowledge.factors import Registry
 from spinecast.logic import FloatArray
 from spinecast.patients.answers import INDEX_DATE, Field, fields
 from spinecast.patients.checking import (
+    Surroundings,
     TextArray,
     check_across,
     codes,
@@ -136,7 +137,8 @@ class CheckedCohort:
         ignored_columns: columns of the file that the registry does not know.
         absent_columns: factors and scope questions the file has no column for: unknown throughout.
         suggestions: ignored columns that look like a misspelt absent one, with its name.
-        unknown_share: for every factor the share of accepted patients where it is unknown.
+        unknown: for every factor, of how many accepted patients it is unknown; none where there
+            are no patients.
         empty_rows: rows without any entry, between others; they are no patients.
         set_aside: rows of a patient of whom the mapping chose another row (`site.mapping`).
         remarks: how the file was read, where that was not simply as it stands.
@@ -147,10 +149,15 @@ class CheckedCohort:
     ignored_columns: tuple[str, ...]
     absent_columns: tuple[str, ...]
     suggestions: Mapping[str, str]
-    unknown_share: Mapping[str, float]
+    unknown: Mapping[str, int]
     empty_rows: int = 0
     set_aside: int = 0
     remarks: tuple[str, ...] = ()
+
+    @property
+    def unknown_share(self) -> dict[str, float]:
+        """For every factor the share of accepted patients where it is unknown."""
+        return {name: count / len(self.accepted) for name, count in self.unknown.items()}
 
     @property
     def rows_read(self) -> int:
@@ -193,22 +200,27 @@ def check_table(
     *,
     to_learn: bool = True,
     findings: Findings | None = None,
+    rest: Surroundings | None = None,
 ) -> CheckedCohort:
     """Sort the rows of a table of text (as `read_table` gives it) into accepted and rejected.
 
     An export from REDCap is read as one (see `exchange.redcap_records`), and that is said. A
     cohort to learn from must have the registry's required columns; patients to be scored only
-    their ids. `findings` holds what is known to be wrong with the rows beforehand.
+    their ids. `findings` holds what is known to be wrong with the rows beforehand; `rest` what the
+    rest of the cohort says of them, when the table is a part of one.
     """
     empty_rows = _empty_rows(table)
     read = as_cohort(table, registry)
     table = read.table
-    _require_columns(table, registry, to_learn=to_learn)
+    require_columns(list(map(str, table.columns)), registry, to_learn=to_learn)
     reader = reader_for(registry)
     findings = findings or Findings(table.index.to_numpy(dtype=np.int64))
-    patient_id = patient_ids(table[PATIENT_ID], findings)
+    patient_id = patient_ids(table[PATIENT_ID], findings, rest.repeated if rest else None)
+    numbers = rest.numbers if rest else {}
     columns = {
-        name: codes(table[name], field, findings) if name in table else nothing_known(table)
+        name: codes(table[name], field, findings, numbers.get(name, ()))
+        if name in table
+        else nothing_known(table)
         for name, field in reader.fields.items()
     }
     check_across(reader, columns, findings)
@@ -238,14 +250,18 @@ def template(registry: Registry) -> tuple[str, dict[str, None]]:
 # --- what must be there, and what is not used ----------------------------------------------------
 
 
-def _require_columns(table: pd.DataFrame, registry: Registry, *, to_learn: bool) -> None:
+def require_columns(columns: Sequence[str], registry: Registry, *, to_learn: bool = True) -> None:
+    """Refuse a table without the columns that must be there, naming each.
+
+    Raises:
+        DataRefused: one is missing.
+    """
     needed = [factor.name for factor in registry.factors if factor.required and to_learn]
-    required = [PATIENT_ID, *needed]
-    strangers = [str(name) for name in table.columns if name not in reader_for(registry).fields]
+    strangers = [name for name in columns if name not in reader_for(registry).fields]
     problems = [
         Problem(name, "the column is missing", "it must be there", _instead(name, strangers))
-        for name in required
-        if name not in table
+        for name in (PATIENT_ID, *needed)
+        if name not in columns
     ]
     if problems:
         raise DataRefused("The cohort lacks columns", problems)
@@ -262,14 +278,14 @@ def _checked(
     known = {PATIENT_ID, SITE, *reader.fields}
     ignored = tuple(str(name) for name in table.columns if name not in known)
     absent = tuple(name for name in reader.asked if name not in table)
-    unknown = np.isnan(accepted.codes).mean(axis=0) if len(accepted) else ()
+    unknown = np.isnan(accepted.codes).sum(axis=0).tolist() if len(accepted) else ()
     return CheckedCohort(
         accepted,
         rejected,
         ignored,
         absent,
         _misspelt(ignored, absent),
-        dict(zip(reader.registry.names, map(float, unknown), strict=bool(len(accepted)))),
+        dict(zip(reader.registry.names, unknown, strict=bool(len(accepted)))),
     )
 
 

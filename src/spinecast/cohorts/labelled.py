@@ -8,7 +8,8 @@ from pathlib import Path
 
 from spinecast.cohorts.cohort import CheckedCohort, Cohort, check
 from spinecast.cohorts.identical import are_identical
-from spinecast.cohorts.outcome import Labels, labels
+from spinecast.cohorts.outcome import Followed, Labels, labels
+from spinecast.cohorts.tally import Tally
 from spinecast.errors import DataRefused, Problem
 from spinecast.knowledge.factors import Registry
 from spinecast.site.declaration import Site
@@ -32,17 +33,33 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class LabelledCohort:
-    """The accepted patients of a file with their outcomes, and what became of the other rows."""
+    """Accepted patients with their outcomes, and what became of every row.
+
+    Attributes:
+        name: of the file or folder.
+        cohort: the accepted patients, or a sample of them.
+        labels: their outcomes.
+        tally: what became of all rows.
+        followed: how many of all accepted patients failed.
+        mapping_sha256: of the site.toml through which it was read, "" without one.
+    """
 
     name: str
-    checked: CheckedCohort
+    cohort: Cohort
     labels: Labels
+    tally: Tally
+    followed: Followed
     mapping_sha256: str = ""
 
     @property
-    def cohort(self) -> Cohort:
-        """The accepted patients."""
-        return self.checked.accepted
+    def sampled(self) -> str:
+        """That these are a sample, as a sentence; "" where they are all accepted patients."""
+        if len(self.cohort) == self.tally.accepted:
+            return ""
+        return (
+            f"Of {self.tally.accepted:,} accepted patients, a sample of {len(self.cohort):,} was "
+            "looked at; counts of rows and outcomes are of all."
+        )
 
     @property
     def facts(self) -> DataFacts:
@@ -50,10 +67,10 @@ class LabelledCohort:
         return DataFacts(
             name=self.name,
             sha256=self.cohort.fingerprint,
-            rows_read=self.checked.rows_read,
-            accepted=len(self.cohort),
-            rejected=len(self.checked.rejected),
-            labelled=self.labels.known,
+            rows_read=self.tally.rows_read,
+            accepted=self.tally.accepted,
+            rejected=self.tally.rejected,
+            labelled=self.followed.known,
             mapping_sha256=self.mapping_sha256,
         )
 
@@ -83,13 +100,23 @@ def labelled(
         UsageRefused: there is no such definition.
         DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
     """
-    registry = checked.accepted.registry
-    if problems := list(_copied(checked.accepted)):
+    cohort, tally = checked.accepted, Tally.of(checked)
+    found = labels(cohort.registry, cohort.columns(), definition or None)
+    return usable(LabelledCohort(name, cohort, found, tally, found.followed, mapping_sha256))
+
+
+def usable(found: LabelledCohort) -> LabelledCohort:
+    """Patients something can be learned from, as they are.
+
+    Raises:
+        DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
+    """
+    if problems := list(_copied(found.cohort)):
         raise DataRefused("The follow-up is no follow-up", problems)
-    found = labels(registry, checked.accepted.columns(), definition or None)
-    if not found.known:
-        raise DataRefused("No patient can be used", [*checked.rejected.problems(), _none(checked)])
-    return LabelledCohort(name, checked, found, mapping_sha256)
+    if not found.labels.known:
+        problems = [*found.tally.reasons.problems(), _none(found)]
+        raise DataRefused("No patient can be used", problems)
+    return found
 
 
 def _copied(cohort: Cohort) -> Iterator[Problem]:
@@ -105,11 +132,11 @@ def _copied(cohort: Cohort) -> Iterator[Problem]:
                 )
 
 
-def _none(checked: CheckedCohort) -> Problem:
-    columns = ", ".join(column.name for column in checked.accepted.registry.outcome.columns)
+def _none(found: LabelledCohort) -> Problem:
+    columns = ", ".join(column.name for column in found.cohort.registry.outcome.columns)
     return Problem(
         "outcome",
-        f"it is known for none of {len(checked.accepted):,} accepted patients",
+        f"it is known for none of {found.tally.accepted:,} accepted patients",
         f"it is derived from {columns}",
         "Add the follow-up; `spinecast check` says how the file was read.",
     )

@@ -6,9 +6,8 @@ reads nothing else that came after surgery, so a label never depends on what a m
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,6 @@ from spinecast.patients.answers import INDEX_DATE
 FOLLOWUP_DATE = "followup_date"
 DAYS_A_MONTH = 365.25 / 12
 WHERE = "outcome.toml"
-# Reasons for an unknown outcome that are no column.
-OUTSIDE, NOT_CALCULATED = "seen outside the window", "cannot be calculated"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +38,13 @@ class Labels:
     definition: str
     failed: FloatArray
     outside_window: int
+
+    @property
+    def followed(self) -> Followed:
+        """The same in counts."""
+        return Followed(
+            self.definition, len(self.failed), self.known, self.failures, self.outside_window
+        )
 
     @property
     def is_known(self) -> NDArray[np.bool_]:
@@ -59,33 +63,31 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class DefinitionCount:
-    """How many patients failed by one definition, beside the one in use.
+class Followed:
+    """How many failed by one definition; of the parts of a cohort, these add up.
 
     Attributes:
-        name: of the definition.
-        title: the same for people.
-        known: patients whose outcome it tells.
+        definition: its name in the registry.
+        patients: accepted patients.
+        known: those of them whose outcome is known.
         failures: those of them who failed.
-        share: of failures; None when nobody's is known.
-        unknown: patients whose outcome it does not tell.
-        why_unknown: of these, how many lack each column it reads, the most lacked first; a patient
-            may lack several.
-        both_known: patients of whom the definition in use tells the outcome too.
-        agreement: share of them judged alike; None when there are none.
-        kappa: the same beyond chance (Cohen 1960); None where chance alone agrees.
+        outside_window: patients seen outside the window; their scores do not count.
     """
 
-    name: str
-    title: str
+    definition: str
+    patients: int
     known: int
     failures: int
-    share: float | None
-    unknown: int = 0
-    why_unknown: Mapping[str, int] = field(default_factory=dict)
-    both_known: int = 0
-    agreement: float | None = None
-    kappa: float | None = None
+    outside_window: int
+
+    def __add__(self, other: Followed) -> Followed:
+        return Followed(
+            self.definition,
+            self.patients + other.patients,
+            self.known + other.known,
+            self.failures + other.failures,
+            self.outside_window + other.outside_window,
+        )
 
 
 def labels(
@@ -104,7 +106,7 @@ def labels(
     """
     name = definition or registry.outcome.default
     chosen = {name: _definition(registry.outcome, name)}
-    return _judged(registry, columns, chosen)[name]
+    return judged(registry, columns, chosen)[name]
 
 
 def derive(
@@ -112,28 +114,6 @@ def derive(
 ) -> FloatArray:
     """The same as numbers alone: 1 failed, 0 did not, NaN not known."""
     return labels(registry, columns, definition).failed
-
-
-def compare_definitions(
-    registry: Registry, columns: Mapping[str, FloatArray], used: str | None = None
-) -> tuple[DefinitionCount, ...]:
-    """How many patients would have failed by each definition, on the same follow-up.
-
-    Args:
-        registry: whose definitions.
-        columns: as for `labels`.
-        used: the definition the others are held against; the registry's own without it.
-    """
-    spec = registry.outcome
-    judged = _judged(registry, columns, spec.definitions)
-    against = judged[_known_name(spec, used or spec.default)].failed
-    outside = _outside_window(spec, columns)
-    seen = _within_window(spec, columns, outside)
-    needed = {name: _needed(spec, definition) for name, definition in spec.definitions.items()}
-    return tuple(
-        _count(spec.definitions[name], found, against, _lacking(found, needed[name], seen, outside))
-        for name, found in judged.items()
-    )
 
 
 def in_words(registry: Registry, definition: str) -> str:
@@ -146,10 +126,11 @@ def in_words(registry: Registry, definition: str) -> str:
 
 
 def _definition(spec: OutcomeSpec, name: str) -> Definition:
-    return spec.definitions[_known_name(spec, name)]
+    return spec.definitions[known_name(spec, name)]
 
 
-def _known_name(spec: OutcomeSpec, name: str) -> str:
+def known_name(spec: OutcomeSpec, name: str) -> str:
+    """A definition's name, or a refusal: there is no such definition."""
     if name in spec.definitions:
         return name
     problem = Problem(
@@ -158,91 +139,22 @@ def _known_name(spec: OutcomeSpec, name: str) -> str:
     raise UsageRefused("There is no such outcome", [problem])
 
 
-def _count(
-    definition: Definition, judged: Labels, used: FloatArray, lacking: Mapping[str, int]
-) -> DefinitionCount:
-    both = judged.is_known & ~np.isnan(used)
-    one, other = judged.failed[both], used[both]
-    agreement = float((one == other).mean()) if len(one) else None
-    return DefinitionCount(
-        judged.definition,
-        definition.title,
-        judged.known,
-        judged.failures,
-        judged.failures / judged.known if judged.known else None,
-        len(judged.failed) - judged.known,
-        lacking,
-        int(both.sum()),
-        agreement,
-        None if agreement is None else _kappa(agreement, float(one.mean()), float(other.mean())),
-    )
-
-
-def _kappa(agreement: float, one: float, other: float) -> float | None:
-    """Agreement beyond what two shares of failures would give by chance (Cohen 1960)."""
-    chance = one * other + (1 - one) * (1 - other)
-    return (agreement - chance) / (1 - chance) if chance < 1 else None
-
-
-def _needed(spec: OutcomeSpec, definition: Definition) -> tuple[str, ...]:
-    """The columns and factors a definition reads, through its quantities, in that order."""
-    found: dict[str, None] = {}
-    left = _names_in(definition.failure)
-    while left:
-        name = left.pop(0)
-        if name in spec.quantities:
-            left = _names_in(spec.quantities[name]) + left
-        else:
-            found[name] = None
-    return tuple(found)
-
-
-def _names_in(rule: str) -> list[str]:
-    tree = ast.parse(" ".join(rule.split()), mode="eval")
-    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-
-
-def _lacking(
-    judged: Labels,
-    needed: tuple[str, ...],
-    seen: Mapping[str, FloatArray],
-    outside: NDArray[np.bool_],
-) -> dict[str, int]:
-    """Why the outcome is not known: how many patients lack each column that is read.
-
-    Who was seen outside the window lacks scores for that reason. Who lacks nothing has answers from
-    which nothing can be calculated, such as a share of a baseline of 0.
-    """
-    lost = ~judged.is_known
-    counts = {OUTSIDE: int((lost & outside).sum())}
-    missing = np.zeros(len(lost), dtype=bool)
-    for name in needed:
-        here = lost & ~outside & np.isnan(seen[name])
-        counts[name] = int(here.sum())
-        missing |= here
-    counts[NOT_CALCULATED] = int((lost & ~outside & ~missing).sum())
-    return {name: count for name, count in sorted(counts.items(), key=_by_count) if count}
-
-
-def _by_count(pair: tuple[str, int]) -> int:
-    return -pair[1]
-
-
-def _judged(
+def judged(
     registry: Registry,
     columns: Mapping[str, FloatArray],
     definitions: Mapping[str, Definition],
 ) -> dict[str, Labels]:
+    """Who failed, by each of some definitions of the registry."""
     quantities, failures = _rules(registry, definitions)
-    outside = _outside_window(registry.outcome, columns)
-    seen = _within_window(registry.outcome, columns, outside)
+    outside = outside_window(registry.outcome, columns)
+    seen = within_window(registry.outcome, columns, outside)
     for name, rule in quantities.items():
         seen[name] = rule.values(seen)
     count = int(outside.sum())
     return {name: Labels(name, rule.holds(seen), count) for name, rule in failures.items()}
 
 
-def _outside_window(spec: OutcomeSpec, columns: Mapping[str, FloatArray]) -> NDArray[np.bool_]:
+def outside_window(spec: OutcomeSpec, columns: Mapping[str, FloatArray]) -> NDArray[np.bool_]:
     """Who was seen too early or too late; an unknown date is taken to be within the window."""
     if spec.window_months is None or FOLLOWUP_DATE not in columns:
         return np.zeros(len(next(iter(columns.values()))), dtype=bool)
@@ -251,7 +163,7 @@ def _outside_window(spec: OutcomeSpec, columns: Mapping[str, FloatArray]) -> NDA
     return (months < earliest) | (months > latest)
 
 
-def _within_window(
+def within_window(
     spec: OutcomeSpec, columns: Mapping[str, FloatArray], outside: NDArray[np.bool_]
 ) -> dict[str, FloatArray]:
     """The columns, scores taken outside the window unknown.

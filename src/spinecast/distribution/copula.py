@@ -11,6 +11,7 @@ itself makes a patient's many yes/no answers far too informative.) Rows never in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 LEAST_SHARE = 1e-7  # of a conditional distribution, so that a z score stays finite
 ROWS_AT_ONCE = 4096
+MANY_PAIRS = 1024  # of a factor and a row: from here on it pays to go factor by factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,6 +213,10 @@ class Copula:
 
     def _chances(self, given: _Given, factors: IntArray, entries: IntArray) -> FloatArray:
         """How likely each bin is, for pairs of a factor and an entry, one pair after the other."""
+        if len(factors) > MANY_PAIRS:
+            starts = np.searchsorted(factors, np.arange(len(self.size) + 1))
+            each = [entries[a:b] for a, b in itertools.pairwise(starts)]
+            return np.concatenate([self._chances_of(given, f, e) for f, e in enumerate(each)])
         cuts = self.normal.cuts
         edges = self.size[factors] + 1
         pair = np.repeat(np.arange(len(factors)), edges)
@@ -219,6 +225,17 @@ class Copula:
         mean, sd = given.mean[entries, factors], np.sqrt(given.variance[entries, factors])
         below = ndtr((cuts.ravel()[start[pair] + place] - mean[pair]) / sd[pair])
         return np.asarray(np.diff(below)[place[1:] > 0])
+
+    def _chances_of(self, given: _Given, factor: int, entries: IntArray) -> FloatArray:
+        """The same for one factor; of its outer cuts, which are infinite, nothing is asked."""
+        size = int(self.size[factor])
+        inner = self.normal.cuts[:, factor, 1:size][given.strata[entries]]
+        inner -= given.mean[entries, factor, None]
+        inner /= np.sqrt(given.variance[entries, factor, None])
+        below = np.zeros((len(entries), size + 1))
+        below[:, -1] = 1.0
+        ndtr(inner, out=below[:, 1:-1])
+        return np.asarray(np.diff(below, axis=1).ravel())
 
     def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
         """Stratum and weight of every entry, and the row it belongs to."""
@@ -243,7 +260,7 @@ class Copula:
 
         And the blocks they were worked out with.
         """
-        mean = self._seen[strata[:, None], self._columns, bins]
+        mean = self._seen.take(self._places(bins, strata))
         pushed = self._pushed(mean, strata)
         variance = np.ones_like(mean)
         blocks = list(self._blocks(bins < 0, strata))
@@ -253,6 +270,12 @@ class Copula:
             spread = np.diagonal(covariance, axis1=1, axis2=2)
             variance[at, which] = spread - self._noise[strata[at], which]
         return mean, variance, blocks
+
+    def _places(self, bins: IntArray, strata: IntArray) -> IntArray:
+        """Where each bin lies in a table (S, F, B + 1); an unknown one on the last of its row."""
+        width = self.normal.cuts.shape[2]
+        starts = width * (strata[:, None] * len(self.size) + self._columns)
+        return np.asarray(starts + np.where(bins < 0, width - 1, bins))
 
     def _diagonal(self, given: _Given) -> FloatArray:
         """The diagonal of the precision of each entry's known scores, (m, F), 1 where unknown."""
@@ -278,8 +301,8 @@ class Copula:
     def _blocks(self, unknown: BoolArray, strata: IntArray) -> Iterator[Block]:
         """Rows with equally many unknowns, which those are, and the covariance of their y."""
         for rows, which in _patterns(unknown):
-            s = strata[rows, None, None]
-            block = self._precision[s, which[:, :, None], which[:, None, :]]
+            lines = len(self.size) * strata[rows, None] + which
+            block = self._precision.take(len(self.size) * lines[:, :, None] + which[:, None, :])
             yield rows, which, _inverse(block)
 
     def _surprise(self, given: _Given) -> FloatArray:
@@ -288,9 +311,9 @@ class Copula:
         diagonal = self._diagonal(given)[likeliest]
         others = y - self._pushed(y, strata) / diagonal
         sd = np.sqrt(np.maximum(1.0 / diagonal - self._noise[strata], LEAST_VARIANCE))
-        index = strata[:, None], self._columns
-        low = ndtr((self.normal.cuts[*index, bins] - others) / sd)
-        high = ndtr((self.normal.cuts[*index, bins + 1] - others) / sd)
+        places = self._places(bins, strata)
+        low = ndtr((self.normal.cuts.take(places) - others) / sd)
+        high = ndtr((self.normal.cuts.take(places + 1, mode="clip") - others) / sd)
         z = ndtri(np.clip((low + high) / 2, LEAST_SHARE, 1 - LEAST_SHARE))
         z[bins < 0] = np.nan
         return np.asarray(z)

@@ -48,7 +48,7 @@ class Flow:
         accepted: Patients without a fault.
         outcome_known: Those of them whose outcome is known.
         lost: Those of them whose outcome is not.
-        by_group: The lost by group; all patients first.
+        by_group: The lost by group; all patients first. Of a sample, where the cohort is one.
         loss_differences: Factors compared between the lost and the others.
         selective_loss: Whether a difference is established; None when too few were lost to tell.
         in_words: The same in words.
@@ -70,26 +70,27 @@ class Flow:
 def flow(found: LabelledCohort) -> Flow:
     """From the rows of a file to patients with a known outcome, and who was lost on the way."""
     cohort, is_lost = found.cohort, ~found.labels.is_known
-    rejected = found.checked.rejected
-    counts = {ANY_RULE: len(rejected), **rejected.counts}
-    lost, kept = int(is_lost.sum()), int((~is_lost).sum())
+    tally, rules = found.tally, found.tally.reasons.rules
+    counts = {ANY_RULE: tally.rejected, **rules}
+    kept = found.followed.known
+    lost = tally.accepted - kept
     differences = loss_differences(cohort.registry, cohort.codes, is_lost)
-    compared = min(lost, kept) >= FEWEST_LOST and bool(differences)
+    compared = min(int(is_lost.sum()), found.labels.known) >= FEWEST_LOST and bool(differences)
     selective = any(one.is_established for one in differences) if compared else None
     # Where no one was lost, nobody was lost selectively.
     selective = False if lost == 0 else selective
     return Flow(
-        rows_read=found.checked.rows_read,
-        rejected=len(rejected),
+        rows_read=tally.rows_read,
+        rejected=tally.rejected,
         rejected_by_rule={rule: _shown(rows) for rule, rows in counts.items()},
-        duplicates=rejected.counts.get(DUPLICATE, 0),
-        accepted=len(cohort),
-        outcome_known=found.labels.known,
+        duplicates=rules.get(DUPLICATE, 0),
+        accepted=tally.accepted,
+        outcome_known=kept,
         lost=lost,
         by_group=tuple(_lost_by_group(cohort, found.labels.failed, is_lost)),
         loss_differences=differences,
         selective_loss=selective,
-        in_words=_loss_in_words(lost, len(cohort), differences, selective=selective),
+        in_words=_loss_in_words(lost, tally.accepted, differences, selective=selective),
     )
 
 

@@ -56,7 +56,7 @@ class Preparation:
 
     def _rows(self, completion: Completion) -> Rows:
         codes, guesses = completion.codes, completion.guesses
-        filled = codes.copy()
+        filled = codes.copy(order="K")
         columns = self.encoding.encode(codes)
         for index, guess in guesses.items():
             filled[guess.rows, index] = guess.chances @ self.population.bins.codes[index]

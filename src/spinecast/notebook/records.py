@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from spinecast import console
 from spinecast.cohorts import outcome
 from spinecast.cohorts.cohort import CheckedCohort
-from spinecast.cohorts.outcome import DefinitionCount, Labels
+from spinecast.cohorts.definitions import DefinitionCount, compare_definitions
+from spinecast.cohorts.outcome import Labels
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging import validation
 from spinecast.judging.first_table import FirstTable, first_table
@@ -52,7 +53,7 @@ class Checked:
     @cached_property
     def definitions(self) -> tuple[DefinitionCount, ...]:
         """How many would have failed by each definition."""
-        return outcome.compare_definitions(self.registry, self.found.accepted.columns())
+        return compare_definitions(self.registry, self.found.accepted.columns())
 
     @cached_property
     def suspicions(self) -> tuple[Suspicion, ...]:
@@ -74,7 +75,7 @@ class Checked:
             [
                 *console.checked(self.found),
                 "",
-                console.followed(self.labels, len(self.found.accepted)),
+                console.followed(self.labels.followed),
                 *console.definitions(self.definitions),
                 *console.suspicious(self.suspicions),
             ]

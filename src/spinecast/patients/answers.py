@@ -126,7 +126,7 @@ class LevelField(Field):
         """
         answers = super().of_column(values)
         texts = [as_text(value).strip() for value in values]
-        if not self._is_yes_no or "0" in texts or "2" not in texts:
+        if not self.is_yes_no or "0" in texts or "2" not in texts:
             return answers
         remedy = "Write yes and no: which number means which cannot be known."
         return [
@@ -135,7 +135,8 @@ class LevelField(Field):
         ]
 
     @property
-    def _is_yes_no(self) -> bool:
+    def is_yes_no(self) -> bool:
+        """Whether it asks for yes or no, which may be written 1 and 0."""
         return all(number in self.table for number in YES_NO_NUMBERS) and len(
             set(self.table.values())
         ) == len(YES_NO_NUMBERS)

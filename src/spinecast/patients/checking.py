@@ -6,7 +6,8 @@ Every function notes what is wrong in `Findings` and goes on, so that all of it 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -21,10 +22,28 @@ from spinecast.patients.rejection import Findings, IntArray
 TextArray: TypeAlias = NDArray[np.object_]
 
 
-def codes(column: pd.Series[str], field: Field, findings: Findings) -> FloatArray:
-    """The codes of a column; each distinct text is read once, however often it stands there."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the rest of a cohort says of a table that is a part of it.
+
+    Attributes:
+        repeated: rows, by their numbers, whose patients stand in an earlier row, and which that is.
+        numbers: which of 0, 1 and 2 stand in each yes/no column, here or elsewhere.
+    """
+
+    repeated: Mapping[int, str] = field(default_factory=dict)
+    numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def codes(
+    column: pd.Series[str], field: Field, findings: Findings, elsewhere: Iterable[str] = ()
+) -> FloatArray:
+    """The codes of a column; each distinct text is read once, however often it stands there.
+
+    `elsewhere` are texts of the same column in other parts of the cohort.
+    """
     at, texts = pd.factorize(column)
-    answers = field.of_column(texts.tolist())
+    answers = field.of_column([*texts.tolist(), *elsewhere])[: len(texts)]
     faults = [answer for answer in answers if isinstance(answer, Fault)]
     # The last place is for cells without any text: factorize calls them -1.
     known = np.array([*(math.nan if isinstance(a, Fault) else a for a in answers), math.nan])
@@ -35,41 +54,58 @@ def codes(column: pd.Series[str], field: Field, findings: Findings) -> FloatArra
     return known[at]
 
 
-def patient_ids(column: pd.Series[str], findings: Findings) -> TextArray:
-    """Each patient's id; rows without one, and rows after the first with the same, are noted."""
+def patient_ids(
+    column: pd.Series[str], findings: Findings, repeated: Mapping[int, str] | None = None
+) -> TextArray:
+    """Each patient's id; rows without one, and rows after the first with the same, are noted.
+
+    `repeated` says which rows these are, where more than this table was looked through.
+    """
     texts = _stripped(column)
-    at, names = pd.factorize(texts)
     unknown = texts.str.lower().isin(UNKNOWN_WORDS).to_numpy(dtype=bool)
     missing = Fault(PATIENT_ID, "missing_id", "", "each patient has an id", "Give the row an id.")
     findings.add(np.flatnonzero(unknown), np.zeros(int(unknown.sum()), dtype=np.int64), [missing])
-    _check_repeats(at, names, unknown, findings)
-    return texts.to_numpy(dtype=object)
+    ids = texts.to_numpy(dtype=object)
+    if repeated is None:
+        _check_repeats(texts, unknown, findings)
+    else:
+        at = np.searchsorted(findings.row_numbers, np.fromiter(repeated, dtype=np.int64))
+        faults = [_repeat(ids[i], row) for i, row in zip(at, repeated.values(), strict=True)]
+        findings.add(at, np.arange(len(at)), faults)
+    return ids
 
 
-def _check_repeats(
-    at: IntArray, names: pd.Index[str], unknown: NDArray[np.bool_], findings: Findings
-) -> None:
+def _check_repeats(texts: pd.Series[str], unknown: NDArray[np.bool_], findings: Findings) -> None:
     """Reject every row after the first with the same patient."""
+    at, names = pd.factorize(texts)
     rows = np.arange(len(at))
     first = np.empty(len(names), dtype=np.int64)
     first[at[::-1]] = rows[::-1]
     repeated = np.flatnonzero((first[at] != rows) & ~unknown)
     patients, which = np.unique(at[repeated], return_inverse=True)
-    faults = [_repeat(names[p], findings.row_numbers[first[p]]) for p in patients]
+    faults = [_repeat(names[p], f"row {findings.row_numbers[first[p]]}") for p in patients]
     findings.add(repeated, which, faults)
 
 
-def _repeat(name: str, row: int) -> Fault:
-    allowed = f"a patient may stand in one row, and stands in row {row}"
+def _repeat(name: str, row: str) -> Fault:
+    allowed = f"a patient may stand in one row, and stands in {row}"
     return Fault(PATIENT_ID, "duplicate_patient", shown(name), allowed, "Keep one of the rows.")
+
+
+def numbers_in(column: pd.Series[str]) -> frozenset[str]:
+    """Which of the numbers that may mean yes or no stand in a column."""
+    _, texts = pd.factorize(column)
+    return frozenset(text.strip() for text in texts.tolist()) & {"0", "1", "2"}
 
 
 def sites(table: pd.DataFrame) -> TextArray:
     """Where each patient was operated; "" when it is not known."""
     if SITE not in table:
         return np.full(len(table), "", dtype=object)
-    at, names = pd.factorize(_stripped(table[SITE]))
-    known = ["" if name.casefold() in UNKNOWN_WORDS else name for name in names.tolist()]
+    at, names = pd.factorize(table[SITE])
+    stripped = [str(name).strip() for name in names.tolist()]
+    # The last place is for cells without any text: factorize calls them -1.
+    known = [*("" if name.casefold() in UNKNOWN_WORDS else name for name in stripped), ""]
     return np.array(known, dtype=object)[at]
 
 

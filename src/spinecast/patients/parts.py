@@ -8,18 +8,22 @@ any order and by anybody who sees the folder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pyarrow import ArrowException, parquet
+from pyarrow import ArrowException, compute, parquet
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason
+from spinecast.patients.patient import PATIENT_ID
 from spinecast.patients.tables import (
     distinct_names,
     file_fingerprint,
@@ -54,16 +58,41 @@ class Part:
     def tables(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
         """Its rows as tables of text like those of `read_table`, so many at once.
 
+        Columns other than the ids are categories: every distinct text is held once.
+
         Raises:
             DataRefused: the file is damaged.
         """
         first = self.first
+        for batch in self._batches(rows_at_once, _repeating):
+            yield numbered(_text(batch), first)
+            first += len(batch)
+
+    def ids(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[npt.NDArray[np.object_]]:
+        """The patients' ids, stripped, of every row, so many at once.
+
+        Raises:
+            DataRefused: the file is damaged.
+        """
+        for batch in self._batches(rows_at_once, lambda _: [], _ids_column):
+            yield compute.utf8_trim_whitespace(text_column(batch.column(0))).to_numpy(
+                zero_copy_only=False
+            )
+
+    def _batches(
+        self,
+        rows_at_once: int,
+        as_dictionary: Callable[[Any], list[str]],
+        columns: Callable[[Any], list[str] | None] = lambda _: None,
+    ) -> Iterator[Any]:
+        """Arrow's batches of its row groups; the schema tells which columns, and how."""
         try:
-            with parquet.ParquetFile(self.path) as file:
-                wanted = list(range(*self.groups))
-                for batch in file.iter_batches(rows_at_once, row_groups=wanted):
-                    yield numbered(_text(batch), first)
-                    first += len(batch)
+            schema = parquet.read_schema(self.path)
+            with parquet.ParquetFile(self.path, read_dictionary=as_dictionary(schema)) as file:
+                groups = list(range(*self.groups))
+                yield from file.iter_batches(
+                    rows_at_once, row_groups=groups, columns=columns(schema)
+                )
         except (ArrowException, OSError):
             raise DataRefused("The cohort cannot be read", [_damaged(self.path)]) from None
 
@@ -85,6 +114,11 @@ class Parts:
     def files(self) -> tuple[Path, ...]:
         """Its files, in order."""
         return tuple(dict.fromkeys(part.path for part in self.parts))
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """How many rows of the cohort come before each part."""
+        return tuple(accumulate((part.rows for part in self.parts[:-1]), initial=0))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,12 +186,46 @@ def _cut(file: Path, metadata: Any, rows_at_once: int) -> Iterator[Part]:  # noq
         yield Part(file, (start, metadata.num_row_groups), first, rows)
 
 
-def _text(batch: Any) -> pd.DataFrame:  # noqa: ANN401 - Arrow is untyped
-    columns = pa.Table.from_batches([batch])
-    names = distinct_names(Path("part"), columns.column_names)
-    texts = [text_column(column) for column in columns.columns]
-    table: pd.DataFrame = pa.table(texts, names=names).to_pandas()
-    return table
+def _ids_column(schema: Any) -> list[str]:  # noqa: ANN401 - Arrow is untyped
+    return [name for name in schema.names if name.strip() == PATIENT_ID]
+
+
+def _repeating(schema: Any) -> list[str]:  # noqa: ANN401
+    """The columns of words that are read as they are stored: each distinct one once."""
+    types = pa.types
+    return [
+        field.name
+        for field in schema
+        if (types.is_string(field.type) or types.is_large_string(field.type))
+        and field.name.strip() != PATIENT_ID
+    ]
+
+
+def _text(batch: Any) -> pd.DataFrame:  # noqa: ANN401
+    names = distinct_names(Path("part"), batch.schema.names)
+    columns = {
+        name: _plain(column) if name == PATIENT_ID else _repeated(column)
+        for name, column in zip(names, batch.columns, strict=True)
+    }
+    return pd.DataFrame(columns, copy=False)
+
+
+def _plain(column: Any) -> pd.Series[str]:  # noqa: ANN401
+    return pd.Series(pd.array(text_column(column), dtype="str"))
+
+
+def _repeated(column: Any) -> pd.Categorical | pd.Series[str]:  # noqa: ANN401
+    """A column as text of which each distinct one is made once; what is null is ""."""
+    if not pa.types.is_dictionary(column.type):
+        try:
+            column = column.dictionary_encode()
+        except pa.ArrowNotImplementedError:  # lists and the like, which are no answers
+            return _plain(column)
+    texts = text_column(column.dictionary).to_pylist()
+    at, distinct = pd.factorize(np.array([*texts, ""], dtype=object))
+    # The last text is that of null, whose index is filled with its place.
+    places = column.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return pd.Categorical.from_codes(at[places], pd.Index(distinct, dtype="str"))
 
 
 # --- what may be wrong with a folder ----------------------------------------------------------

@@ -20,18 +20,6 @@ from spinecast.patients.answers import Fault
 IntArray: TypeAlias = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Reasons of one rule in one column: how many, and the faults, the most frequent first.
-
-    `row` is the first row with the most frequent one.
-    """
-
-    reasons: int
-    row: int
-    faults: tuple[Fault, ...]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejected:
     """The rejected rows of a file, by the row number a spreadsheet shows (the header is row 1).
@@ -59,26 +47,6 @@ class Rejected:
         for row, fault in zip(self.reason_rows.tolist(), self.reason_faults.tolist(), strict=True):
             faults.setdefault(row, []).append(self.faults[fault])
         return {row: tuple(found) for row, found in faults.items()}
-
-    def kinds(self) -> list[Kind]:
-        """The reasons by column and rule, the most frequent first."""
-        places: dict[tuple[str, str], list[int]] = {}
-        for place, fault in enumerate(self.faults):
-            places.setdefault((fault.column, fault.rule), []).append(place)
-        counts = np.bincount(self.reason_faults, minlength=len(self.faults))
-        first = np.zeros(len(self.faults), dtype=np.int64)
-        first[self.reason_faults[::-1]] = self.reason_rows[::-1]
-        kinds = []
-        for faults in places.values():
-            by_count = sorted(faults, key=lambda place: (-counts[place], first[place]))
-            kinds.append(
-                Kind(
-                    int(counts[faults].sum()),
-                    int(first[by_count[0]]),
-                    tuple(self.faults[place] for place in by_count),
-                )
-            )
-        return sorted(kinds, key=lambda kind: -kind.reasons)
 
     def to_frame(self) -> pd.DataFrame:
         """One line per reason: row, column, rule, given, allowed, remedy."""

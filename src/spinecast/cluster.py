@@ -46,11 +46,16 @@ _QUIET = {
     "distributed.diagnostics.erred-tasks.max-history": 0,
 }
 
-_NO_PAGES: dict[str, list[str]] = {
+_STARTED: dict[str, Any] = {
+    # Dask opens a port for its pages whether or not it has any; ours have none.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # A worker that was ended is started again however often; Dask would stop at a second time.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    # Answers of workers are small. Where memory is short, they do not go to the disk.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
 }
-"""Dask opens a port for its pages whether or not it has any; what we start shows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,11 @@ class Cluster:
         except (OSError, TimeoutError, CancelledError):
             self.lost()
         return sorted(told)
+
+    def memory(self) -> int:
+        """How many bytes the worker with the least memory may take; 0 when none has a limit."""
+        told = self.client.scheduler_info()["workers"].values()
+        return min((its["memory_limit"] for its in told if its["memory_limit"]), default=0)
 
     def host(self) -> str:
         """By what name or number the workers reach the machine of the scheduler."""
@@ -242,7 +252,7 @@ def _started(processes: int, memory: int | None) -> Iterator[Any]:
     from distributed.security import Security
 
     with (
-        dask.config.set(_NO_PAGES),
+        dask.config.set(_STARTED),
         LocalCluster(
             n_workers=max(1, processes),
             threads_per_worker=1,

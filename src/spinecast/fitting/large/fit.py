@@ -27,11 +27,11 @@ from spinecast.fitting.large.lessons import Lesson, make_ready
 from spinecast.fitting.large.linear import Sought, refits, resampled
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
+from spinecast.fitting.large.together import boosted
 from spinecast.fitting.large.trees import (
     TREES,
     Grown,
     Tuning,
-    boost_large,
     keep_fallen,
     keep_margin,
     stepped,
@@ -92,15 +92,13 @@ def fit_large(
     rows = preparation.rows(tuning.codes)
     margin = fit.margin(rows.columns)
     workshop.over(lessons, partial(keep_margin, fit.theta), "growing trees")
-    grown = boost_large(
+    grown = boosted(
         lessons,
         Tuning(grid.put(rows.codes), tuning.y, stepped(margin)),
         grid,
         recipe.trees,
         tree_settings(recipe.trees, registry, recipe.seed) | {"nthread": workshop.threads},
-        memory=workshop.memory,
-        scratch=workshop.scratch,
-        progress=workshop.progress,
+        workshop,
     )
     line = recalibrate(margin + grown.unseen, tuning.y, recipe.recalibration.slope_sd)
     refitted = _refits(lessons, fit, chosen.belief, grown, grid, recipe, workshop)

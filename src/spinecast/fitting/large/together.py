@@ -15,14 +15,21 @@ closed to strangers.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, TypeVar
 
 from spinecast.cluster import Cluster, Failed, done, program
 from spinecast.errors import SpinecastError
+from spinecast.fitting.large.grid import Grid
+from spinecast.fitting.large.lessons import Lesson
+from spinecast.fitting.large.passes import Workshop, lots
+from spinecast.fitting.large.trees import STAGE, Grown, Tuning, boost_large
+from spinecast.fitting.recipe import TreeRecipe
 
 Lot = TypeVar("Lot")
 Answer = TypeVar("Answer")
@@ -35,13 +42,46 @@ LOOKS = 1.0
 """Seconds between two looks at who of the workers is still there."""
 
 
+def boosted(
+    lessons: Sequence[Lesson],
+    tuning: Tuning,
+    grid: Grid,
+    recipe: TreeRecipe,
+    settings: Mapping[str, Any],
+    workshop: Workshop,
+) -> Grown:
+    """`boost_large`, by the workers of a cluster where they share the work: the same trees.
+
+    Args:
+        lessons: the patients who teach; each keeps its linear margins as `MARGIN`.
+        tuning: those on whom the number of trees is chosen, and whether any stay.
+        grid: where cuts may lie.
+        recipe: how deep, how fast, how many at most, and what they must gain to stay.
+        settings: the same in XGBoost's words; a worker uses the threads it has.
+        workshop: where it is done, and by whom.
+
+    Raises:
+        SpinecastError: workers were ended too often, or the scheduler was lost.
+    """
+    memory, progress = workshop.memory, workshop.progress
+    if not isinstance(workshop.share, Cluster):
+        given = lessons, tuning, grid, recipe, settings
+        return boost_large(*given, memory=memory, scratch=workshop.scratch, progress=progress)
+    progress(STAGE, 0, recipe.most_rounds)
+    own = workshop.share.memory() or memory
+    grow = partial(_grow, tuning, grid, recipe, dict(settings), own)
+    grown = together(workshop.share, grow, partial(lots, lessons))
+    progress(STAGE, recipe.most_rounds, recipe.most_rounds)
+    return grown
+
+
 class _Broken(Exception):
     """The workers lost one of them, which is worth another try."""
 
 
 def together(
     cluster: Cluster,
-    work: Callable[[Lot], Answer],
+    work: Callable[[Lot, Path], Answer],
     cut: Callable[[int], Sequence[Lot]],
 ) -> Answer:
     """What every worker answers when all of them work at the same time, each on its lot.
@@ -51,7 +91,8 @@ def together(
 
     Args:
         cluster: the workers.
-        work: grows trees from a lot, by XGBoost; it has to answer the same everywhere.
+        work: grows trees from a lot, by XGBoost, with a folder of the worker's own for what does
+            not fit into memory; it has to answer the same everywhere.
         cut: the patients in so many lots, or fewer.
 
     Raises:
@@ -70,12 +111,15 @@ def together(
 
 
 def _once(
-    cluster: Cluster, places: Sequence[str], work: Callable[[Lot], Answer], lots: Sequence[Lot]
+    cluster: Cluster,
+    places: Sequence[str],
+    work: Callable[[Lot, Path], Answer],
+    cut: Sequence[Lot],
 ) -> Answer:
-    at = places[: len(lots)]
-    tracker = cluster.client.run_on_scheduler(_tracker, len(lots), cluster.host())
+    at = places[: len(cut)]
+    tracker = cluster.client.run_on_scheduler(_tracker, len(cut), cluster.host())
     member = partial(_member, work, tracker)
-    answer: Answer = _first(cluster, at, member, list(enumerate(lots)))
+    answer: Answer = _first(cluster, at, member, list(enumerate(cut)))
     return answer
 
 
@@ -113,7 +157,7 @@ def _has_lost(error: Exception) -> bool:
     return isinstance(error, XGBoostError) and "/collective/" in str(error)
 
 
-# --- what runs on the scheduler and on workers --------------------------------------------------------------------
+# --- what runs on the scheduler and on workers ------------------------------------------------
 
 
 def _tracker(members: int, host: str) -> dict[str, int | str]:
@@ -140,17 +184,34 @@ def _until_all_left(tracker: Any) -> None:  # noqa: ANN401
 
 
 def _member(
-    work: Callable[[Lot], Answer], tracker: dict[str, int | str], numbered: tuple[int, Lot]
+    work: Callable[[Lot, Path], Answer], tracker: dict[str, int | str], numbered: tuple[int, Lot]
 ) -> Answer:
     """Grow trees from a lot as one of the tracker's members."""
     import xgboost
+    from distributed import get_worker
     from xgboost.collective import CommunicatorContext
 
     number, lot = numbered
     name = f"{number:06}"  # members are ranked by it, so sums are taken in the lots' order
     with (
+        TemporaryDirectory(dir=get_worker().local_directory) as scratch,
         redirect_stdout(io.StringIO()),  # "Task 0 got rank 0" is said at any verbosity
         xgboost.config_context(verbosity=0),
         CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS),
     ):
-        return work(lot)
+        return work(lot, Path(scratch))
+
+
+def _grow(
+    tuning: Tuning,
+    grid: Grid,
+    recipe: TreeRecipe,
+    settings: Mapping[str, Any],
+    memory: int,
+    lessons: Sequence[Lesson],
+    scratch: Path,
+) -> Grown:
+    from distributed import get_worker
+
+    own = dict(settings) | {"nthread": get_worker().state.nthreads}
+    return boost_large(lessons, tuning, grid, recipe, own, memory=memory, scratch=scratch)

@@ -1,0 +1,256 @@
+"""Many machines: the same answers as one process, whoever is ended on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from ending import (
+    EndAt,
+    Ending,
+    bulk,
+    divide,
+    exhaust,
+    grow,
+    misused,
+    refuse,
+    square,
+)
+from test_large import agree, patients, trained, whole  # noqa: F401 - fixtures
+
+import spinecast
+from spinecast.cluster import cluster, program
+from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
+from spinecast.fitting.large.together import together
+
+SOURCE = Path(spinecast.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def local():
+    """Two workers of this machine."""
+    with cluster(None, 2) as share:
+        yield share
+
+
+@pytest.fixture
+def ending(local, tmp_path):
+    """The same, of which one is ended by the first and by the fifth question."""
+    local.client.wait_for_workers(2, timeout=30)
+    return Ending(local.client, tmp_path, (0, 4))
+
+
+# --- what holds for any Share -----------------------------------------------------------------
+
+
+def test_answers_come_in_the_tasks_order(local):
+    assert list(local(square, range(50))) == [number * number for number in range(50)]
+    assert list(local(square, [])) == []
+
+
+def test_few_answers_are_underway_while_nobody_takes_them(local):
+    asked = []
+
+    def tasks():
+        for number in range(1000):
+            asked.append(number)
+            yield number
+
+    answers = local(square, tasks())
+    assert next(answers) == 0
+    assert len(asked) <= 2 * 3 + 1
+    answers.close()
+
+
+def test_what_people_did_wrong_is_said_as_in_one_process(local):
+    problem = Problem("row 14", "72", "0 to 10", "Divide by 10.")
+    with pytest.raises(DataRefused) as refused:
+        list(local(refuse, [problem]))
+    assert refused.value.problems == (problem,)
+    assert str(refused.value) == str(DataRefused("The cohort is refused", [problem]))
+
+
+def test_a_bug_says_where_it_is(local):
+    with pytest.raises(ZeroDivisionError) as bug:
+        list(local(divide, [1, 0]))
+    assert bug.traceback[-1].name == "divide"
+
+
+def test_large_answers_warn_nobody(local):
+    assert [len(answer) for answer in local(bulk, [20, 20])] == [20 * 1024**2] * 2
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def test_a_worker_ended_in_the_middle_changes_no_answer(ending):
+    assert list(ending(square, range(20))) == [number * number for number in range(20)]
+    assert ending.ended() == 1
+
+
+def test_work_that_ends_every_worker_is_given_up(local):
+    with pytest.raises(SpinecastError, match="memory"):
+        list(local(exhaust, [1]))
+    local.client.wait_for_workers(2, timeout=30)
+    assert list(local(square, [3])) == [9]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_ended_while_trees_grow_changes_none(local, tmp_path, rank):
+    local.client.wait_for_workers(2, timeout=30)
+    flag = tmp_path / "ended"
+    alone = grow(12, [], range(6), tmp_path)
+    both = together(local, partial(grow, 12, [EndAt(flag, rank)]), halves)
+    assert flag.exists()
+    assert both == alone
+
+
+def halves(members):
+    return [range(6)[member::members] for member in range(members)]
+
+
+def test_an_error_of_the_trees_own_is_not_tried_again(local):
+    with pytest.raises(Exception, match="no such thing"):
+        together(local, misused, halves)
+
+
+def test_a_training_is_the_same_on_a_cluster(tiny, patients, whole, local, tmp_path):  # noqa: F811
+    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=local))
+
+
+def test_a_training_that_loses_workers_is_the_same(tiny, patients, whole, ending, tmp_path):  # noqa: F811
+    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=ending))
+    assert ending.ended() == 2
+
+
+# --- a scheduler of one's own -----------------------------------------------------------------
+
+
+@contextmanager
+def started(*command):
+    """A process, ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parent)])},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def scheduler(folder):
+    """A scheduler without workers: its process, and its address."""
+    import json
+
+    file = folder / "scheduler.json"
+    command = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    with started(*command, "--no-dashboard", "--scheduler-file", str(file)) as process:
+        deadline = time.monotonic() + 30
+        while not file.exists() or not file.read_text().strip():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, json.loads(file.read_text())["address"]
+
+
+def worker(address, version=None, python=None):
+    """A worker of this version, or of one that says it is another."""
+    lines = ["import platform, spinecast", "from distributed.cli.dask_worker import main"]
+    if version:
+        lines.append(f"spinecast.__version__ = {version!r}")
+    if python:
+        lines.append(f"platform.python_version_tuple = lambda: {python!r}")
+    options = [address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+    lines.append(f"main({options})")
+    return started("-c", "\n".join(lines))
+
+
+def test_workers_of_another_version_are_refused_and_both_are_named(tmp_path):
+    with (
+        scheduler(tmp_path) as (_, address),
+        worker(address, version="0.0.1", python=("3", "99", "0")),
+        pytest.raises(UsageRefused) as refused,
+        cluster(address, 1),
+    ):
+        pass
+    assert "spinecast 0.0.1 on Python 3.99" in str(refused.value)
+    assert str(program()) in str(refused.value)
+
+
+def test_a_worker_of_another_version_that_joins_late_is_refused_too(tmp_path):
+    with scheduler(tmp_path) as (_, address), worker(address), cluster(address, 1) as share:
+        assert list(share(square, [2])) == [4]
+        with worker(address, version="0.0.1"):
+            share.client.wait_for_workers(2, timeout=30)
+            with pytest.raises(UsageRefused, match=r"spinecast 0\.0\.1"):
+                list(share(square, range(50)))
+
+
+def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        answers = share(time.sleep, [0.0, 60.0])
+        next(answers)
+        process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        with pytest.raises(SpinecastError, match="was lost"):
+            next(answers)
+        assert time.monotonic() - began < 30
+
+
+def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        answers = share(time.sleep, [0.0, 60.0])
+        next(answers)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(SpinecastError, match="was lost"):
+            next(answers)
+
+
+def test_a_scheduler_without_workers_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+    with (
+        scheduler(tmp_path) as (_, address),
+        pytest.raises(UsageRefused, match="has no workers"),
+        cluster(address, 1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "gopher://here:70", ""])
+def test_an_address_where_no_scheduler_is_is_refused(monkeypatch, address):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1):
+        pass
+
+
+def test_without_dask_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageRefused, match=r"spinecast\[dask\]"), cluster(None, 1):
+        pass
+
+
+def test_nothing_of_dask_is_imported_before_it_is_asked_for():
+    code = (
+        "import sys, spinecast.cluster; print('dask' in sys.modules, 'distributed' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["False", "False"]

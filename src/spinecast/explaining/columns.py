@@ -72,7 +72,9 @@ class Columns:
     def _typed(self) -> list[tuple[str, Any]]:
         ends = ("low", "high") if self.intervals else ()
         numbers = ["risk", *ends, "centile", "margin"]
-        numbers += [f"{kind}_{name}" for kind in ("log_odds", "risk_points") for name in self.factors]
+        numbers += [
+            f"{kind}_{name}" for kind in ("log_odds", "risk_points") for name in self.factors
+        ]
         return [
             (PATIENT_ID, pa.string()),
             *([("file", pa.string()), ("row", pa.int64())] if self.origin else []),

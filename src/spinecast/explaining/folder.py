@@ -1,7 +1,7 @@
 """A cohort larger than memory, scored part by part into a folder, by one process or several.
 
     OUT/scores/      a Parquet file for each part, named after the patients' file
-    OUT/rejected/    the same for rows that were refused, with every reason; only where there are any
+    OUT/rejected/    the same for rows that were refused, with every reason, where there are any
     OUT/journal.jsonl
 
 A piece is written whole and then noted in the journal with its SHA-256. The same command again goes
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -34,13 +35,18 @@ from spinecast.explaining.scoring import Scorer
 from spinecast.files import whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
-from spinecast.patients.parts import ROWS_AT_ONCE, Part, Parts
+from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
 from spinecast.patients.repeats import Repeats, find_repeats
 from spinecast.patients.tables import file_fingerprint
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
 REJECTIONS = "spinecast.rejected/1"
+GIGABYTES = 2.0
+"""What all processes together may take, unless it is said."""
+PROCESS_BYTES, ROW_BYTES = 300_000_000, 8_000
+"""What a process takes before it reads anything, and about what a row takes in it."""
+LEAST_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,12 @@ class Scored:
     kept: int
     again: tuple[str, ...]
     damaged: tuple[Problem, ...]
+
+
+def rows_within(gigabytes: float | None, processes: int) -> int:
+    """How many rows each process may hold at a time within so much memory."""
+    each = 1e9 * (gigabytes or GIGABYTES) / (processes + 1) - PROCESS_BYTES
+    return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
 
 
 def score_parts(
@@ -195,11 +207,11 @@ def _each(parts: Parts, found: Repeats, names: Mapping[Part, str]) -> Iterator[T
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:
     """The name of each piece: its file's, with the first row where a file has several parts."""
-    files = [part.path for part in parts]
+    counts = Counter(part.path for part in parts)
     for part in parts:
-        alone_there = files.count(part.path) == 1
-        stem = part.path.stem if alone_there else f"{part.path.stem}-row-{part.first:010d}"
-        yield f"{stem}.parquet"
+        alone_there = counts[part.path] == 1
+        stem = part.path.name.removesuffix(ENDING)
+        yield f"{stem}{ENDING}" if alone_there else f"{stem}-row-{part.first:010d}{ENDING}"
 
 
 def _standing(task: Task, journal: Journal, out: Path) -> Piece | None:
@@ -280,7 +292,9 @@ def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, li
 
 
 def _rejections(
-    file: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]], faults: Mapping[int, Sequence[Fault]]
+    file: str,
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    faults: Mapping[int, Sequence[Fault]],
 ) -> pa.Table:
     """One line for each reason: file, row, column, rule, given, allowed, remedy."""
     reasons = [(int(rows[at]), fault) for at in sorted(faults) for fault in faults[at]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -114,7 +115,9 @@ class Journal:
         runs = [line["run"] for line in lines if "run" in line]
         if problems := [*_other_run(runs, run), *_other_input(known, now)]:
             raise UsageRefused("The folder holds other scores", problems)
-        journal = cls(path, {p.name: p for p in (_piece(line) for line in lines if "piece" in line)})
+        journal = cls(
+            path, {p.name: p for p in (_piece(line) for line in lines if "piece" in line)}
+        )
         if not runs:
             journal.append("run", run)
         for name, told in now.items():
@@ -175,8 +178,6 @@ def held(out: Path, *, replace: bool) -> Iterator[None]:
 
 def _tidy(out: Path, *, replace: bool) -> None:
     """Clear away what a kill left behind; with `replace`, also what was finished."""
-    import shutil
-
     for left in out.glob(f"{SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
     for folder in (out / SCORES, out / REJECTED):

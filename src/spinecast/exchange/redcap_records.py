@@ -61,6 +61,11 @@ class AsCohort:
     remarks: tuple[str, ...] = ()
 
 
+def is_export(columns: Iterable[str]) -> bool:
+    """Whether columns of these names may come from REDCap; a glance is all another file costs."""
+    return any(_is_sign(name) for name in columns)
+
+
 def as_cohort(table: pd.DataFrame, registry: Registry) -> AsCohort:
     """Read a table of text as a REDCap export, if it is one.
 
@@ -75,8 +80,7 @@ def as_cohort(table: pd.DataFrame, registry: Registry) -> AsCohort:
         DataRefused: it was exported from a dictionary with other codes, or nobody can be told from
             anybody else.
     """
-    # A glance at the headings is all that another file costs.
-    if not any(_is_sign(str(name)) for name in table.columns):
+    if not is_export(map(str, table.columns)):
         return AsCohort(table)
     fields = entries(registry)
     named, headed = _named(table, fields)

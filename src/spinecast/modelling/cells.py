@@ -236,9 +236,7 @@ def _host(group: _Group, made: Sequence[_Group]) -> _Group | None:
     return None
 
 
-def _table(
-    group: _Group, conditions: Conditions, weights: FloatArray, shares: FloatArray
-) -> Table:
+def _table(group: _Group, conditions: Conditions, weights: FloatArray, shares: FloatArray) -> Table:
     """What a group's products come to in every combination of cells."""
     factors = tuple(sorted(group.ends))
     products = sorted({product for product, _ in group.terms})
@@ -250,7 +248,7 @@ def _table(
         values[row[to], column[product]] = value
     # Where each product holds: one factor's cells after another's.
     holds = np.ones((len(products), 1))
-    places = []
+    places: list[IntArray] = []
     for factor in factors:
         starts, place = _local(group.ends[factor], len(conditions.cuts.get(factor, ())))
         low = np.array([conditions.low[p].get(factor, 0) for p in products])[:, None]

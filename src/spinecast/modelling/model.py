@@ -101,16 +101,20 @@ class Model:
         reading = self.read(rows)
         return reading.log_odds, reading.literature
 
-    def read(self, rows: Rows) -> Reading:
-        """Margin, contributions and spread at once: the trees are looked up a single time."""
+    def read(self, rows: Rows, *, spread: bool = True) -> Reading:
+        """Margin, contributions and spread at once: the trees are looked up a single time.
+
+        The spread is NaN when it is not asked for.
+        """
         trees = self.trees.contributions(rows.codes)
         log_odds, literature = self._by_factor(rows.columns)
         log_odds += trees
+        tree_margin = self._tree_reference + trees.sum(axis=1)
         return Reading(
             margin=self.reference_margin + log_odds.sum(axis=1),
             log_odds=log_odds,
             literature=literature,
-            spread=self._spread(rows, self._tree_reference + trees.sum(axis=1)),
+            spread=self._spread(rows, tree_margin) if spread else np.full(len(rows), np.nan),
         )
 
     def _by_factor(self, columns: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
+import spinecast
 from ending import (
     EndAt,
-    Ending,
     bulk,
     divide,
     exhaust,
@@ -23,9 +24,6 @@ from ending import (
     refuse,
     square,
 )
-from test_large import agree, patients, trained, whole  # noqa: F401 - fixtures
-
-import spinecast
 from spinecast.cluster import cluster, program
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.fitting.large.together import together
@@ -33,29 +31,15 @@ from spinecast.fitting.large.together import together
 SOURCE = Path(spinecast.__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def local():
-    """Two workers of this machine."""
-    with cluster(None, 2) as share:
-        yield share
-
-
-@pytest.fixture
-def ending(local, tmp_path):
-    """The same, of which one is ended by the first and by the fifth question."""
-    local.client.wait_for_workers(2, timeout=30)
-    return Ending(local.client, tmp_path, (0, 4))
-
-
 # --- what holds for any Share -----------------------------------------------------------------
 
 
-def test_answers_come_in_the_tasks_order(local):
-    assert list(local(square, range(50))) == [number * number for number in range(50)]
-    assert list(local(square, [])) == []
+def test_answers_come_in_the_tasks_order(two_workers):
+    assert list(two_workers(square, range(50))) == [number * number for number in range(50)]
+    assert list(two_workers(square, [])) == []
 
 
-def test_few_answers_are_underway_while_nobody_takes_them(local):
+def test_few_answers_are_underway_while_nobody_takes_them(two_workers):
     asked = []
 
     def tasks():
@@ -63,51 +47,52 @@ def test_few_answers_are_underway_while_nobody_takes_them(local):
             asked.append(number)
             yield number
 
-    answers = local(square, tasks())
+    answers = two_workers(square, tasks())
     assert next(answers) == 0
     assert len(asked) <= 2 * 3 + 1
     answers.close()
 
 
-def test_what_people_did_wrong_is_said_as_in_one_process(local):
+def test_what_people_did_wrong_is_said_as_in_one_process(two_workers):
     problem = Problem("row 14", "72", "0 to 10", "Divide by 10.")
     with pytest.raises(DataRefused) as refused:
-        list(local(refuse, [problem]))
+        list(two_workers(refuse, [problem]))
     assert refused.value.problems == (problem,)
     assert str(refused.value) == str(DataRefused("The cohort is refused", [problem]))
 
 
-def test_a_bug_says_where_it_is(local):
+def test_a_bug_says_where_it_is(two_workers):
     with pytest.raises(ZeroDivisionError) as bug:
-        list(local(divide, [1, 0]))
+        list(two_workers(divide, [1, 0]))
     assert bug.traceback[-1].name == "divide"
 
 
-def test_large_answers_warn_nobody(local):
-    assert [len(answer) for answer in local(bulk, [20, 20])] == [20 * 1024**2] * 2
+def test_large_answers_warn_nobody(two_workers):
+    assert [len(answer) for answer in two_workers(bulk, [20, 20])] == [20 * 1024**2] * 2
 
 
 # --- faults -----------------------------------------------------------------------------------
 
 
-def test_a_worker_ended_in_the_middle_changes_no_answer(ending):
+def test_a_worker_ended_in_the_middle_changes_no_answer(losing):
+    ending = losing()
     assert list(ending(square, range(20))) == [number * number for number in range(20)]
     assert ending.ended() == 1
 
 
-def test_work_that_ends_every_worker_is_given_up(local):
+def test_work_that_ends_every_worker_is_given_up(two_workers):
     with pytest.raises(SpinecastError, match="memory"):
-        list(local(exhaust, [1]))
-    local.client.wait_for_workers(2, timeout=30)
-    assert list(local(square, [3])) == [9]
+        list(two_workers(exhaust, [1]))
+    two_workers.client.wait_for_workers(2, timeout=30)
+    assert list(two_workers(square, [3])) == [9]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_worker_ended_while_trees_grow_changes_none(local, tmp_path, rank):
-    local.client.wait_for_workers(2, timeout=30)
+def test_a_worker_ended_while_trees_grow_changes_none(two_workers, tmp_path, rank):
+    two_workers.client.wait_for_workers(2, timeout=30)
     flag = tmp_path / "ended"
     alone = grow(12, [], range(6), tmp_path)
-    both = together(local, partial(grow, 12, [EndAt(flag, rank)]), halves)
+    both = together(two_workers, partial(grow, 12, [EndAt(flag, rank)]), halves)
     assert flag.exists()
     assert both == alone
 
@@ -116,18 +101,9 @@ def halves(members):
     return [range(6)[member::members] for member in range(members)]
 
 
-def test_an_error_of_the_trees_own_is_not_tried_again(local):
+def test_an_error_of_the_trees_own_is_not_tried_again(two_workers):
     with pytest.raises(Exception, match="no such thing"):
-        together(local, misused, halves)
-
-
-def test_a_training_is_the_same_on_a_cluster(tiny, patients, whole, local, tmp_path):  # noqa: F811
-    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=local))
-
-
-def test_a_training_that_loses_workers_is_the_same(tiny, patients, whole, ending, tmp_path):  # noqa: F811
-    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=ending))
-    assert ending.ended() == 2
+        together(two_workers, misused, halves)
 
 
 # --- a scheduler of one's own -----------------------------------------------------------------

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from spinecast.errors import DataRefused, UsageRefused
+from spinecast.cluster import Cluster
+from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
 from spinecast.explaining.folder import score_parts
@@ -422,3 +423,38 @@ def test_a_table_without_ids_is_refused_before_anything_is_written(scorer, patie
     with pytest.raises(DataRefused, match="patient_id"):
         score(scorer, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# --- many machines ---------------------------------------------------------------------------
+
+
+def test_a_cluster_that_loses_workers_scores_the_same(
+    scorer, cohort, undisturbed, losing, tmp_path
+):
+    share = losing(0, 1)
+    found = score_parts(scorer, parts_of(cohort), tmp_path / "out", share=share)
+    assert share.ended() == 2
+    assert (found.rows, found.refused, found.damaged) == (COUNT, len(SPOILT), ())
+    assert len(set(noted(tmp_path / "out"))) == len(noted(tmp_path / "out")) == found.pieces
+    pd.testing.assert_frame_equal(read(tmp_path / "out"), read(undisturbed))
+
+
+def test_a_lost_scheduler_leaves_finished_pieces_and_nothing_half_written(
+    scorer, cohort, undisturbed, two_workers, tmp_path
+):
+    class Losing(Cluster):
+        """Whose scheduler is gone when the third answer of the scoring is asked for."""
+
+        def __call__(self, work, tasks, /):
+            for at, answer in enumerate(super().__call__(work, tasks)):
+                if at == 2 and "score_part" in repr(work):
+                    self.lost()
+                yield answer
+
+    out = tmp_path / "out"
+    with pytest.raises(SpinecastError, match="was lost"):
+        score_parts(scorer, parts_of(cohort), out, share=Losing(two_workers.client))
+    assert len(noted(out)) == 2
+    found = score_parts(scorer, parts_of(cohort), out)
+    assert found.kept == 2
+    pd.testing.assert_frame_equal(read(out), read(undisturbed))

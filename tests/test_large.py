@@ -93,3 +93,13 @@ def test_nothing_depends_on_shards_or_threads_or_memory(tiny, patients, whole, w
 def test_nothing_depends_on_who_works(tiny, patients, whole, tmp_path):
     with workers(2) as share:
         agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=share))
+
+
+def test_nothing_depends_on_how_many_machines_work(tiny, patients, whole, two_workers, tmp_path):
+    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=two_workers))
+
+
+def test_a_cluster_that_loses_workers_learns_the_same(tiny, patients, whole, losing, tmp_path):
+    share = losing(0, 4)
+    agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=share))
+    assert share.ended() == 2

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
@@ -79,10 +80,16 @@ class Cluster:
 
     Attributes:
         client: Dask's connection to the scheduler.
+        seen: files and folders that every worker has to see.
     """
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Dask is not imported where it is not
+    def __init__(self, client: Any, seen: Sequence[Path] = ()) -> None:  # noqa: ANN401 - of Dask
         self.client = client
+        self.seen = tuple(str(path) for path in seen)
+
+    def submit(self, work: Any, task: Any, **where: Any) -> Any:  # noqa: ANN401
+        """Have a task done by a worker: a Dask future of the answer, or of what `Failed`."""
+        return self.client.submit(done, program(), self.seen, work, task, pure=False, **where)
 
     def __call__(
         self, work: Callable[[Task], Answer], tasks: Sequence[Task], /
@@ -106,7 +113,7 @@ class Cluster:
             held = self.client.submit(_itself, work, pure=False)
             while True:
                 for task in waiting:
-                    flying.append(self.client.submit(done, program(), held, task, pure=False))
+                    flying.append(self.submit(held, task))
                     if len(flying) >= most:
                         break
                 if not flying:
@@ -209,7 +216,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(scheduler: str | None, processes: int, memory: int | None = None) -> Iterator[Cluster]:
+def cluster(
+    scheduler: str | None, processes: int, memory: int | None = None, seen: Sequence[Path] = ()
+) -> Iterator[Cluster]:
     """Workers that share the work for as long as the block lasts.
 
     Args:
@@ -219,10 +228,11 @@ def cluster(scheduler: str | None, processes: int, memory: int | None = None) ->
             certificate that lives as long as they do keeps others of this machine out.
         processes: how many workers to start, of one thread each; a scheduler has its own.
         memory: how many bytes the started workers may take together; None for all there is.
+        seen: files and folders that are worked on, absolute: every worker has to see them.
 
     Raises:
         UsageRefused: Dask is not installed, the address is none, nobody answers there, it has no
-            workers, or one of them runs another version or another Python.
+            workers, or one of them runs another version or another Python, or does not see a file.
     """
     try:
         import dask
@@ -240,8 +250,10 @@ def cluster(scheduler: str | None, processes: int, memory: int | None = None) ->
             client = stack.enter_context(_started(processes, memory))
         else:
             client = stack.enter_context(_reached(scheduler))
+        share = Cluster(client, seen)
         _refuse_others(client)
-        yield Cluster(client)
+        _refuse_blind(share)
+        yield share
 
 
 @contextmanager
@@ -352,14 +364,23 @@ class Failed:
     traceback: TracebackType | None
 
 
+def unseen(paths: Sequence[str]) -> list[str]:
+    """Which of these files and folders are not here."""
+    return [path for path in paths if not Path(path).exists()]
+
+
 def _itself(work: Callable[[Task], Answer]) -> Callable[[Task], Answer]:
     return work
 
 
-def done(asked: Program, work: Callable[[Task], Answer], task: Task) -> Answer | Failed:
-    """Do a task, unless this worker, which may have joined a moment ago, is of another version."""
+def done(
+    asked: Program, seen: Sequence[str], work: Callable[[Task], Answer], task: Task
+) -> Answer | Failed:
+    """Do a task, unless this worker, which may have joined a moment ago, is unfit for it."""
     if asked != program():
         return Failed(_other({_place(): program()}, asked), None)
+    if missing := unseen(seen):
+        return Failed(_blind({_place(): missing}), None)
     try:
         return work(task)
     except Exception as error:  # noqa: BLE001 - it is raised again where the work was asked for
@@ -372,7 +393,7 @@ def _place() -> str:
     return str(get_worker().address)
 
 
-# --- versions ---------------------------------------------------------------------------------
+# --- workers that are refused -----------------------------------------------------------------
 
 
 def _refuse_others(client: Any) -> None:  # noqa: ANN401
@@ -395,3 +416,24 @@ def _other(others: Mapping[str, Any], here: Program) -> UsageRefused:
         for place, its in sorted(others.items())
     ]
     return UsageRefused("Workers of another version would give other answers", problems)
+
+
+def _refuse_blind(share: Cluster) -> None:
+    """Refuse workers that do not see what is worked on: they would call it damaged."""
+    told: Mapping[str, list[str]] = share.client.run(unseen, share.seen)
+    if missing := {place: paths for place, paths in told.items() if paths}:
+        raise _blind(missing)
+
+
+def _blind(missing: Mapping[str, Sequence[str]]) -> UsageRefused:
+    problems = [
+        Problem(
+            f"worker {place}",
+            f"{path} is not there",
+            "every worker has to see it under that name",
+            "Put it into a folder that all machines share.",
+        )
+        for place, paths in sorted(missing.items())
+        for path in paths
+    ]
+    return UsageRefused("Workers do not see what they would work on", problems)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spinecast.cli.engine import engine_options, who_works
 from spinecast.cli.options import (
     FILE,
     models_option,
@@ -41,6 +42,7 @@ SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}
 @click.option("--lang", default="en", help="The language of its sentences: en or de.")
 @click.option("--processes", type=click.IntRange(1), help="That share a folder; all cores.")
 @click.option("--memory", type=click.FloatRange(0.5), help="GB they may take; 2 without it.")
+@engine_options
 @click.option("--without-intervals", is_flag=True, help="Of a folder: risks without low and high.")
 @click.option("--replace", is_flag=True, help="Begin a folder of scores anew.")
 @site_option
@@ -139,6 +141,8 @@ def _score_folder(
     *,
     processes: int | None,
     memory: float | None,
+    engine: str | None,
+    scheduler: str | None,
     without_intervals: bool,
     replace: bool,
 ) -> None:
@@ -146,11 +150,14 @@ def _score_folder(
     from spinecast import console
     from spinecast.explaining.folder import rows_within, score_parts
     from spinecast.patients.parts import parts_of
-    from spinecast.sharing import cores, workers
+    from spinecast.sharing import cores
 
+    # Workers elsewhere have a folder of their own that names would be relative to.
+    patients, out = patients.absolute(), out.absolute()
     parts = parts_of(patients, without_damaged=True)
     processes = min(processes or cores(), len(parts.parts))
-    with workers(processes) as share:
+    seen = [patients, scorer.bundle.folder]
+    with who_works(engine, scheduler, processes, memory, seen) as share:
         found = score_parts(
             scorer,
             parts,

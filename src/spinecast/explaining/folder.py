@@ -138,7 +138,12 @@ def score_parts(
     _refuse_unfit(parts, scorer)
     model, language = scorer.explainer.identity.id, scorer.registry.language
     run = Run(model, SCHEMA, __version__, intervals, language)
-    job = Job(scorer.bundle.folder, registry_folder, out, run, rows_at_once)
+    # Whoever shares the work may have another folder that names would be relative to.
+    folder, registry_folder = (
+        scorer.bundle.folder.absolute(),
+        registry_folder and registry_folder.absolute(),
+    )
+    job = Job(folder, registry_folder, out.absolute(), run, rows_at_once)
     with held(out, replace=replace):
         journal = Journal.open(out, run, parts.files)
         tasks, damaged = _tasks(parts, out, share, rows_at_once)

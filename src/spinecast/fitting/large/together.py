@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, TypeVar
 
-from spinecast.cluster import Cluster, Failed, done, program
+from spinecast.cluster import Cluster, Failed
 from spinecast.errors import SpinecastError
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson
@@ -129,8 +129,8 @@ def _first(
     """The first answer of these workers, one task for each, which is everybody's answer."""
     from distributed import wait
 
-    submit = partial(cluster.client.submit, done, program(), work, pure=False)
-    futures = [submit(task, workers=[place]) for place, task in zip(at, tasks, strict=True)]
+    pairs = zip(tasks, at, strict=True)
+    futures = [cluster.submit(work, task, workers=[place]) for task, place in pairs]
     try:
         while True:
             with suppress(TimeoutError), cluster.client.as_current():

@@ -1,16 +1,25 @@
-"""Work that ends the process it is done in, once: what a fault looks like from inside."""
+"""Faults: work that ends the process it is done in, and schedulers and workers to be ended."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xgboost
 
+import spinecast
 from spinecast.cluster import Cluster
 from spinecast.errors import DataRefused, Problem
+
+SOURCE = Path(spinecast.__file__).parents[1]
 
 
 def end_once(flag):
@@ -100,3 +109,45 @@ def misused(lot, scratch):
     """An error of XGBoost's that has nothing to do with who is there."""
     matrix = xgboost.DMatrix(np.zeros((2, 1)), label=[0, 1], nthread=1)
     return xgboost.train({"objective": "no such thing", "nthread": 1}, matrix)
+
+
+@contextmanager
+def started(*command):
+    """A process, ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parent)])},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def scheduler(folder):
+    """A scheduler without workers: its process, and its address."""
+    file = folder / "scheduler.json"
+    command = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    with started(*command, "--no-dashboard", "--scheduler-file", str(file)) as process:
+        deadline = time.monotonic() + 30
+        while not file.exists() or not file.read_text().strip():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, json.loads(file.read_text())["address"]
+
+
+def worker(address, version=None, python=None):
+    """A worker of this version, or of one that says it is another."""
+    lines = ["import platform, spinecast", "from distributed.cli.dask_worker import main"]
+    if version:
+        lines.append(f"spinecast.__version__ = {version!r}")
+    if python:
+        lines.append(f"platform.python_version_tuple = lambda: {python!r}")
+    options = [address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+    lines.append(f"main({options})")
+    return started("-c", "\n".join(lines))

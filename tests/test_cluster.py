@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-import spinecast
 from ending import (
+    SOURCE,
     EndAt,
     bulk,
     divide,
@@ -22,14 +20,13 @@ from ending import (
     grow,
     misused,
     refuse,
+    scheduler,
     square,
+    worker,
 )
 from spinecast.cluster import cluster, program
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.fitting.large.together import together
-
-SOURCE = Path(spinecast.__file__).parents[1]
-
 
 # --- what holds for any Share -----------------------------------------------------------------
 
@@ -109,50 +106,6 @@ def test_an_error_of_the_trees_own_is_not_tried_again(two_workers):
 # --- a scheduler of one's own -----------------------------------------------------------------
 
 
-@contextmanager
-def started(*command):
-    """A process, ended at the end."""
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parent)])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def scheduler(folder):
-    """A scheduler without workers: its process, and its address."""
-    import json
-
-    file = folder / "scheduler.json"
-    command = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    with started(*command, "--no-dashboard", "--scheduler-file", str(file)) as process:
-        deadline = time.monotonic() + 30
-        while not file.exists() or not file.read_text().strip():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield process, json.loads(file.read_text())["address"]
-
-
-def worker(address, version=None, python=None):
-    """A worker of this version, or of one that says it is another."""
-    lines = ["import platform, spinecast", "from distributed.cli.dask_worker import main"]
-    if version:
-        lines.append(f"spinecast.__version__ = {version!r}")
-    if python:
-        lines.append(f"platform.python_version_tuple = lambda: {python!r}")
-    options = [address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
-    lines.append(f"main({options})")
-    return started("-c", "\n".join(lines))
-
-
 def test_workers_of_another_version_are_refused_and_both_are_named(tmp_path):
     with (
         scheduler(tmp_path) as (_, address),
@@ -176,23 +129,23 @@ def test_a_worker_of_another_version_that_joins_late_is_refused_too(tmp_path):
 
 def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
     with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
-        answers = share(time.sleep, [0.0, 60.0])
+        answers = share(time.sleep, [0.2] * 500)
         next(answers)
         process.send_signal(signal.SIGKILL)
         began = time.monotonic()
         with pytest.raises(SpinecastError, match="was lost"):
-            next(answers)
+            list(answers)
         assert time.monotonic() - began < 30
 
 
 def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
     with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
-        answers = share(time.sleep, [0.0, 60.0])
+        answers = share(time.sleep, [0.2] * 500)
         next(answers)
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(SpinecastError, match="was lost"):
-            next(answers)
+            list(answers)
 
 
 def test_a_scheduler_without_workers_is_refused(tmp_path, monkeypatch):
@@ -230,3 +183,37 @@ def test_nothing_of_dask_is_imported_before_it_is_asked_for():
         check=True,
     )
     assert told.stdout.split() == ["False", "False"]
+
+
+def test_ctrl_c_ends_everybody_quietly(tmp_path):
+    code = (
+        "import time\n"
+        "from spinecast.cluster import cluster\n"
+        "if __name__ == '__main__':\n"
+        "    with cluster(None, 2) as share:\n"
+        "        for answer in share(time.sleep, [0.2] * 500):\n"
+        "            print('begun', flush=True)\n"
+    )
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A program begun in the background of a shell would not heed it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody at once
+    _, told = process.communicate(timeout=30)
+    assert told.count("Traceback") == 1  # this process's own; the command line words it
+    assert told.rstrip().endswith("KeyboardInterrupt")
+    deadline = time.monotonic() + 10
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)  # as long as somebody is left
+            time.sleep(0.1)

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from spinecast.cluster import Cluster
+from ending import scheduler, worker
+from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
@@ -440,21 +441,19 @@ def test_a_cluster_that_loses_workers_scores_the_same(
 
 
 def test_a_lost_scheduler_leaves_finished_pieces_and_nothing_half_written(
-    scorer, cohort, undisturbed, two_workers, tmp_path
+    scorer, cohort, undisturbed, tmp_path
 ):
-    class Losing(Cluster):
-        """Whose scheduler is gone when the third answer of the scoring is asked for."""
-
-        def __call__(self, work, tasks, /):
-            for at, answer in enumerate(super().__call__(work, tasks)):
-                if at == 2 and "score_part" in repr(work):
-                    self.lost()
-                yield answer
-
     out = tmp_path / "out"
-    with pytest.raises(SpinecastError, match="was lost"):
-        score_parts(scorer, parts_of(cohort), out, share=Losing(two_workers.client))
-    assert len(noted(out)) == 2
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+
+        def told(stage, done, total):
+            if done == 200:
+                process.kill()
+
+        with pytest.raises(SpinecastError, match="was lost"):
+            score_parts(scorer, parts_of(cohort), out, share=share, progress=told)
+    assert 2 <= len(noted(out)) < 6
+    assert not list(out.rglob("*.tmp"))
     found = score_parts(scorer, parts_of(cohort), out)
-    assert found.kept == 2
+    assert 2 <= found.kept < 6
     pd.testing.assert_frame_equal(read(out), read(undisturbed))

@@ -51,6 +51,8 @@ _STARTED: dict[str, Any] = {
     # Dask opens a port for its pages whether or not it has any; ours have none.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # Ctrl-C reaches every process; without this, each would print a traceback of its own.
+    "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
     # A worker that was ended is started again however often; Dask would stop at a second time.
     "distributed.deploy.lost-worker-timeout": "365 days",
     # Answers of workers are small. Where memory is short, they do not go to the disk.
@@ -104,18 +106,20 @@ class Cluster:
                 lost; or several workers were ended by one task.
             UsageRefused: a worker runs another version.
         """
-        most = max(2, AT_ONCE * self.threads())
         waiting = iter(tasks)
         flying: deque[Any] = deque()
-        try:
+        with self._reached():
+            most = max(2, AT_ONCE * self.threads())
             # The work travels once, however many tasks there are, and is a task itself: lost with
             # a worker, it is sent again.
             held = self.client.submit(_itself, work, pure=False)
+        try:
             while True:
-                for task in waiting:
-                    flying.append(self.submit(held, task))
-                    if len(flying) >= most:
-                        break
+                with self._reached():
+                    for task in waiting:
+                        flying.append(self.submit(held, task))
+                        if len(flying) >= most:
+                            break
                 if not flying:
                     return
                 answer = self.wait(flying[0])
@@ -137,10 +141,12 @@ class Cluster:
         Raises:
             SpinecastError: the scheduler does not answer any more.
         """
+        # Asked as a coroutine, for only so a scheduler that has stopped is given up.
+        ask = self.client.scheduler.ncores
         try:
-            # Asked as a coroutine, for only so a scheduler that has stopped is given up.
-            told = self.client.sync(self.client.scheduler.ncores, callback_timeout=PATIENCE)
-        except (OSError, TimeoutError, CancelledError):
+            with self._reached():
+                told = self.client.sync(ask, callback_timeout=PATIENCE)
+        except TimeoutError:
             self.lost()
         return sorted(told)
 
@@ -180,11 +186,10 @@ class Cluster:
         deserted = math.inf
         while True:
             try:
-                return future.result(timeout=PATIENCE / 2)
+                with self._reached():
+                    return future.result(timeout=PATIENCE / 2)
             except TimeoutError:
                 deserted = self._look_round(deserted)
-            except CancelledError:
-                self.lost()
             except KilledWorker:
                 raise SpinecastError(
                     "Workers were ended one after another by the same piece of work, as happens "
@@ -202,6 +207,20 @@ class Cluster:
                 "half-written; start workers and run the command again."
             )
         return deserted
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """What happens to a question when the scheduler is gone is that it is lost."""
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except (OSError, CancelledError):
+            self.lost()
+        except Exception as error:
+            if type(error).__name__ == "ClosedClientError":
+                self.lost()
+            raise
 
     def lost(self) -> NoReturn:
         """Say that the scheduler is gone.

@@ -232,7 +232,7 @@ def test_lots_hold_every_piece_once_in_order_and_are_few(count, most):
 
 
 def test_one_step_gives_the_spread_of_refits_to_the_end(registry, tmp_path):
-    """30,000 patients: as few as a large training ever has, and less."""
+    """Of fewer patients than ever teach a large training; fifty refits know a spread to a tenth."""
     preparation, patients = prepared(registry, 30_000)
     lessons = lessons_of(registry, patients, tmp_path)
     for lesson in lessons:
@@ -263,8 +263,8 @@ def test_one_step_gives_the_spread_of_refits_to_the_end(registry, tmp_path):
     mine, theirs = one.std(axis=0, ddof=1), full.std(axis=0, ddof=1)
     free = theirs > 0.01
     assert free.sum() > 0.8 * len(free)
-    assert np.mean(np.abs(mine[free] / theirs[free] - 1.0) < 0.02) > 0.9
-    np.testing.assert_allclose(mine[free], theirs[free], rtol=0.06)
+    assert np.mean(np.abs(mine[free] / theirs[free] - 1.0) < 0.02) > 0.8
+    np.testing.assert_allclose(mine[free], theirs[free], rtol=0.15)
 
 
 def test_facts_of_shards_are_those_of_the_whole(tiny, patients, whole):

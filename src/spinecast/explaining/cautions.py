@@ -66,7 +66,7 @@ def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
         unknown=np.isnan(codes),
         unseen=facts.unseen(codes),
         unusual=unusual.tail < UNUSUAL,
-        z=np.nan_to_num(unusual.z),
+        z=np.where(np.isnan(unusual.z), 0.0, unusual.z),
     )
 
 

@@ -134,9 +134,9 @@ class Columns:
 
 
 def writer(where: str, schema: pa.Schema) -> parquet.ParquetWriter:
-    """A Parquet file of such columns. It is read back as plain text and numbers by any program."""
+    """A Parquet file of such columns."""
     shared = [name for name in SHARED if name in schema.names]
-    return parquet.ParquetWriter(where, schema, use_dictionary=shared, store_schema=False)
+    return parquet.ParquetWriter(where, schema, use_dictionary=shared)
 
 
 def _pointed(at: npt.NDArray[Any], words: Sequence[str]) -> Any:  # noqa: ANN401 - Arrow is untyped

@@ -253,7 +253,7 @@ def score_part(job: Job, task: Task) -> Piece | Problem:
     refused_file = job.out / REJECTED / task.name
     if rejections:
         with whole_file(refused_file) as unfinished:
-            parquet.write_table(pa.concat_tables(rejections), unfinished, store_schema=False)
+            parquet.write_table(pa.concat_tables(rejections), unfinished)
     else:
         refused_file.unlink(missing_ok=True)
     return Piece(

@@ -147,17 +147,17 @@ class Model:
             apart = rows.columns @ beta
             apart += intercept
             if tree_share.any():
-                apart += np.outer(trees, tree_share)
+                apart += trees[:, None] * tree_share
             variance = variance + np.einsum("nb,nb->n", apart, apart) / (len(self.refits) - 1)
         return np.asarray(np.sqrt(variance))
 
     @cached_property
     def _deviations(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """How far each refit lies from their mean: beta (K, B), intercept and tree share (B,)."""
-        refits = self.refits
-        away = (part - part.mean(axis=0) for part in (refits.beta, refits.intercept))
-        beta, intercept = away
-        share = refits.tree_share - refits.tree_share.mean()
+        beta, intercept, share = (
+            part - part.mean(axis=0)
+            for part in (self.refits.beta, self.refits.intercept, self.refits.tree_share)
+        )
         if not len(self.trees):
             share = np.zeros_like(share)
         return np.ascontiguousarray(beta.T), intercept, share

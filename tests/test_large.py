@@ -146,6 +146,8 @@ def test_a_cluster_that_loses_workers_learns_the_same(tiny, patients, whole, los
     share = losing(0, 4)
     agree(whole, trained(tiny, patients, tmp_path / "other", cut=4, share=share))
     assert share.ended() == 2
+
+
 @given(st.data())
 def test_a_value_and_its_place_on_the_grid_lie_on_the_same_side_of_every_cut(data):
     at = data.draw(st.integers(0, len(GRID.points) - 1))

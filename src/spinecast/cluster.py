@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 import platform
+import tempfile
 import time
 import warnings
 from collections import deque
@@ -55,9 +56,12 @@ _STARTED: dict[str, Any] = {
     "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
     # A worker that was ended is started again however often; Dask would stop at a second time.
     "distributed.deploy.lost-worker-timeout": "365 days",
-    # Answers of workers are small. Where memory is short, they do not go to the disk.
+    # Answers of workers are small, and how much is read at once is decided by us: where memory is
+    # short nothing goes to the disk, and nobody is stopped.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
 }
 
 
@@ -269,7 +273,9 @@ def cluster(
             client = stack.enter_context(_started(processes, memory))
         else:
             client = stack.enter_context(_reached(scheduler))
-        share = Cluster(client, seen)
+        # What passes over a cohort keep between them lies in a temporary folder.
+        mark = stack.enter_context(tempfile.NamedTemporaryFile(prefix="spinecast-"))
+        share = Cluster(client, [*seen, Path(mark.name)])
         _refuse_others(client)
         _refuse_blind(share)
         yield share
@@ -450,7 +456,7 @@ def _blind(missing: Mapping[str, Sequence[str]]) -> UsageRefused:
             f"worker {place}",
             f"{path} is not there",
             "every worker has to see it under that name",
-            "Put it into a folder that all machines share.",
+            "Put it into a folder that all machines share; TMPDIR names that of temporary files.",
         )
         for place, paths in sorted(missing.items())
         for path in paths

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DASK, HERE = "dask", "processes"
-GIGABYTE = 1e9
 
 
 def engine_options(command: Command) -> Command:
@@ -38,7 +37,7 @@ def who_works(
     engine: str | None,
     scheduler: str | None,
     processes: int,
-    memory: float | None = None,
+    memory: int | None = None,
     seen: Sequence[Path] = (),
 ) -> Iterator[Share]:
     """Whoever a command is to share its work with.
@@ -47,7 +46,7 @@ def who_works(
         engine: processes of this machine, or Dask's workers; None for processes.
         scheduler: where Dask's scheduler is; None starts workers here.
         processes: how many work here; a scheduler has its own workers.
-        memory: how many GB workers started here may take together; None for what there is.
+        memory: how many bytes workers started here may take together; None for what there is.
         seen: files and folders that are worked on; workers elsewhere know them by absolute names.
 
     Raises:
@@ -65,6 +64,5 @@ def who_works(
         return
     from spinecast.cluster import cluster
 
-    limit = None if memory is None else int(memory * GIGABYTE)
-    with cluster(scheduler, processes, limit, [path.absolute() for path in seen]) as dask:
+    with cluster(scheduler, processes, memory, [path.absolute() for path in seen]) as dask:
         yield dask

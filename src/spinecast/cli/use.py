@@ -157,7 +157,8 @@ def _score_folder(
     parts = parts_of(patients, without_damaged=True)
     processes = min(processes or cores(), len(parts.parts))
     seen = [patients, scorer.bundle.folder]
-    with who_works(engine, scheduler, processes, memory, seen) as share:
+    limit = None if memory is None else int(memory * 1e9)
+    with who_works(engine, scheduler, processes, limit, seen) as share:
         found = score_parts(
             scorer,
             parts,

@@ -14,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import platform
+import signal
 import tempfile
 import time
 import warnings
@@ -48,12 +50,12 @@ _QUIET = {
     "distributed.diagnostics.erred-tasks.max-history": 0,
 }
 
+_HUSH = "import spinecast.cluster; spinecast.cluster.hush()"
 _STARTED: dict[str, Any] = {
     # Dask opens a port for its pages whether or not it has any; ours have none.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    # Ctrl-C reaches every process; without this, each would print a traceback of its own.
-    "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
+    "distributed.worker.preload": [_HUSH],
     # A worker that was ended is started again however often; Dask would stop at a second time.
     "distributed.deploy.lost-worker-timeout": "365 days",
     # Answers of workers are small, and how much is read at once is decided by us: where memory is
@@ -387,6 +389,14 @@ class Failed:
 
     error: Exception
     traceback: TracebackType | None
+
+
+def hush() -> None:
+    """Leave it to the process that was called to hear Ctrl-C, and to say anything at all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
 
 
 def unseen(paths: Sequence[str]) -> list[str]:

@@ -14,9 +14,8 @@ closed to strangers.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -195,7 +194,6 @@ def _member(
     name = f"{number:06}"  # members are ranked by it, so sums are taken in the lots' order
     with (
         TemporaryDirectory(dir=get_worker().local_directory) as scratch,
-        redirect_stdout(io.StringIO()),  # "Task 0 got rank 0" is said at any verbosity
         xgboost.config_context(verbosity=0),
         CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS),
     ):

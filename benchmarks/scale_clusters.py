@@ -19,14 +19,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from scale_training import CORES, recipe, shards_of, write_patients
+from scale_training import CORES, SHARD_ROWS, recipe, shards_of, write_patients
 
 import spinecast
 from spinecast.cluster import cluster
-from spinecast.fitting.large.passes import Workshop
+from spinecast.fitting.large.passes import TASKS, Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
 from spinecast.fitting.recipe import LargeRecipe, Recipe
@@ -86,12 +85,14 @@ def _times(folder: Path, patients: Path, rows: int) -> Iterator[str]:
 def _bytes(folder: Path, rows: int) -> Iterator[str]:
     """What a worker sends and receives, as patients grow and as workers do."""
     sizes = [rows // size for size in SIZES]
+    # A pass has as many tasks as shards, but no more than TASKS: the smallest has these already.
+    shard_rows = min(SHARD_ROWS, min(sizes) // TASKS)
     for count in WORKERS:
         moved = []
         for size in sizes:
-            patients = folder / f"shards-{size}"
+            patients = folder / f"moved-{size}"
             if not patients.exists():
-                write_patients(patients, size)
+                write_patients(patients, size, shard_rows)
             moved.append(_moved(folder, patients, size, count))
         told = ", ".join(
             f"{size:,} rows {bytes_ / MEGABYTE:.1f} MB"
@@ -105,11 +106,15 @@ def _bytes(folder: Path, rows: int) -> Iterator[str]:
 def _chosen(rows: int) -> Recipe:
     """The recipe of `scale_training`; a small cohort is trained like a large one."""
     made = recipe()
-    return made if rows >= made.large.patients else replace(made, large=_small(rows))
+    return made if rows >= made.large.patients else _with(made, _small(rows))
 
 
 def _small(rows: int) -> LargeRecipe:
     return LargeRecipe(patients=rows // 2, held=rows // 20, sample=rows // 10)
+
+
+def _with(made: Recipe, large: LargeRecipe) -> Recipe:
+    return made.model_copy(update={"large": large})
 
 
 def _train(folder: Path, patients: Path, chosen: Recipe, share: Share) -> str | None:
@@ -133,9 +138,8 @@ def _only(share: Share) -> Iterator[Share]:
 def _moved(folder: Path, patients: Path, rows: int, count: int) -> float:
     """Bytes that each worker sends and receives while it trains, the mean over workers."""
     # The same patients are set apart at every size, for only so sizes can be compared.
-    smallest = _small(100_000 if rows >= 100_000 else rows)
-    held = min(smallest.held, 1_000)
-    chosen = replace(recipe(), large=LargeRecipe(patients=rows // 2, held=held, sample=held))
+    held = 1_000
+    chosen = _with(recipe(), LargeRecipe(patients=rows // 2, held=held, sample=held))
     with _network(count) as spaces, ExitStack() as stack:
         port = _free_port()
         address = f"tcp://{NET}.1:{port}"

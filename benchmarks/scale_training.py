@@ -77,12 +77,12 @@ def training(folder: Path, rows: int) -> Iterator[str]:
     )
 
 
-def write_patients(folder: Path, rows: int) -> None:
+def write_patients(folder: Path, rows: int, shard_rows: int = SHARD_ROWS) -> None:
     """Simulated patients whose outcome is known, in shards."""
     folder.mkdir(exist_ok=True)
     registry = load_registry()
-    for number, start in enumerate(range(0, rows, SHARD_ROWS)):
-        count = min(SHARD_ROWS, rows - start)
+    for number, start in enumerate(range(0, rows, shard_rows)):
+        count = min(shard_rows, rows - start)
         made = simulate(registry, count, 1 + number, lost=0.0)
         ids = np.array([f"{start + at}" for at in range(count)], dtype=object)
         patients = Stored(made.codes, made.outcome, hashes(ids))

@@ -27,6 +27,8 @@ from ending import (
 from spinecast.cluster import cluster, program
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.fitting.large.together import together
+from spinecast.knowledge.loading import load_registry
+from spinecast.simulator.synthetic import simulate
 
 # --- what holds for any Share -----------------------------------------------------------------
 
@@ -217,3 +219,21 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
         while time.monotonic() < deadline:
             os.killpg(process.pid, 0)  # as long as somebody is left
             time.sleep(0.1)
+
+
+def test_the_command_says_the_same_by_a_cluster(tmp_path):
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    simulate(load_registry(), 60, 1).frame().to_parquet(folder / "a.parquet")
+    told = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-m", "spinecast", "check", str(folder), *more],
+            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for more in ([], ["--engine", "dask", "--processes", "2"])
+    ]
+    assert told[0].stdout == told[1].stdout
+    assert told[0].stderr == told[1].stderr

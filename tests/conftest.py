@@ -158,3 +158,24 @@ def any_rows(registry: Registry, count: int, seed: int) -> np.ndarray:
     possible = codes[~np.isinf(codes).any(axis=1)][:count]
     assert len(possible) == count
     return possible
+
+
+@pytest.fixture(scope="session")
+def two_workers():
+    """A cluster of two workers of this machine."""
+    from spinecast.cluster import cluster
+
+    with cluster(None, 2) as share:
+        yield share
+
+
+@pytest.fixture
+def losing(two_workers, tmp_path_factory):
+    """Makes the same cluster lose a worker while it works on some of the questions it is asked."""
+    from ending import Ending
+
+    def made(*questions):
+        two_workers.client.wait_for_workers(2, timeout=30)
+        return Ending(two_workers.client, tmp_path_factory.mktemp("ended"), questions or (0,))
+
+    return made

@@ -89,7 +89,7 @@ def test_a_model_read_back_answers_bit_for_bit_the_same(trained, bundle_folder, 
     for part in ("margin", "risk", "low", "high", "centile", "log_odds", "literature"):
         np.testing.assert_array_equal(getattr(there, part), getattr(here, part))
     np.testing.assert_array_equal(there.risk_points, here.risk_points)
-    assert there.doubts.codes(()).tolist() == here.doubts.codes(()).tolist()
+    assert [*map(list, there.doubts.combined(()))] == [*map(list, here.doubts.combined(()))]
 
 
 def test_records_read_back_are_the_same_but_for_the_name_of_the_model(

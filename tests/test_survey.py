@@ -443,3 +443,13 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(rows, tmp_path, what):
     assert "Traceback" not in done.stderr
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder]
     assert left == []
+
+
+def test_a_cluster_that_loses_workers_finds_the_same(rows, tiny, losing, tmp_path):
+    found = whole(rows, tiny, tmp_path)
+    folder = in_parts(rows, tmp_path / "parts", [13, 40], 9)
+    share = losing(0, 1)
+    told = survey(parts_of(folder, 20), tiny, sample=EVERYBODY, rows_at_once=20, share=share)
+    assert share.ended() == 2
+    assert_same_cohort(told.sample, found.accepted)
+    assert in_numbers(told.tally) == in_numbers(Tally.of(found))

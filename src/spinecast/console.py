@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from spinecast.cohorts.labelled import LabelledCohort
     from spinecast.cohorts.outcome import Followed
     from spinecast.explaining.batch import Patients
+    from spinecast.explaining.folder import Scored
     from spinecast.judging.first_table import FirstTable
     from spinecast.judging.foreign import ForeignPredictions
     from spinecast.judging.judgement import Judgement
@@ -40,25 +42,43 @@ DISTANCES = (
     ("e50", "Calibration error, median (E50)"),
     ("e90", "Calibration error, 90th centile (E90)"),
 )
+# Seconds after which a rate says something.
+WHILE = 2.0
 # Thresholds of a decision curve that are shown; validation.json has all.
 NET_BENEFITS = 6
 
 
 @dataclass
 class Teller:
-    """Tells how far long work is: a line rewritten on a terminal, a line per tenth elsewhere."""
+    """Tells how far long work is: a line rewritten on a terminal, a line per tenth elsewhere.
+
+    Work that has taken a while is told with its rate and the time that is left.
+    """
 
     last: tuple[str, int] = ("", -1)
+    began: tuple[str, int, float] = ("", 0, 0.0)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Say it, if there is something new to say."""
+        if stage != self.began[0]:
+            self.began = (stage, done, time.monotonic())
         tenth = 10 * done // max(total, 1)
         if (stage, tenth) == self.last:
             return
         self.last = (stage, tenth)
         window = sys.stderr.isatty()
-        line = f"{stage} {done:,}/{total:,}"
+        line = f"{stage} {done:,}/{total:,}{self._pace(done, total)}"
         click.echo(f"\r{line:<60}" if window else line, err=True, nl=not window or done == total)
+
+    def _pace(self, done: int, total: int) -> str:
+        _, first, start = self.began
+        took = time.monotonic() - start
+        if took < WHILE or done <= first:
+            return ""
+        rate = (done - first) / took
+        left = (total - done) / rate
+        told = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+        return f", {rate:,.0f} a second" + (f", {told} left" if done < total else "")
 
 
 def note(text: str = "") -> None:
@@ -175,6 +195,19 @@ def standing(told: Retrained) -> Iterable[str]:
     """Whether there were enough patients, and what to know of the model in use beside the new."""
     yield from told.result.rival.remarks if told.result.rival else ()
     yield told.standing.in_words
+
+
+def in_pieces(found: Scored, out: Path) -> Iterable[str]:
+    """What became of a cohort that was scored into a folder."""
+    if found.kept:
+        yield f"{found.kept:,} of {found.pieces:,} pieces stood already; not scored again."
+    if found.again:
+        shown = ", ".join(found.again[:EXAMPLES])
+        yield f"Altered or lost, and scored again: {shown}{' ...' * (len(found.again) > EXAMPLES)}"
+    yield (
+        f"{out}: {found.rows:,} patients in {found.pieces:,} pieces (scores/); "
+        f"{found.refused:,} could not be scored{' (rejected/)' if found.refused else ''}."
+    )
 
 
 def unused(patients: Patients) -> Iterable[str]:

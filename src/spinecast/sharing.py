@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -57,7 +58,7 @@ def workers(processes: int) -> Iterator[Share]:
     others = set(multiprocessing.active_children())
     # Spawned, not forked: libraries of the parent may hold locks and threads.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_when_interrupted)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
     try:
         yield partial(_shared, pool)
     except BaseException:
@@ -74,9 +75,18 @@ def cores() -> int:
     return len(usable(0)) if usable else os.cpu_count() or 1
 
 
-def _end_when_interrupted() -> None:
+def _end_with_parent() -> None:
     # Ctrl-C reaches every process; without this, each would print a traceback of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A kill reaches the parent alone; without this, the others would wait for work for ever.
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _shared(

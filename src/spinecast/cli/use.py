@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spinecast.cli.engine import engine_options, who_works
 from spinecast.cli.options import (
     FILE,
     models_option,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spinecast.explaining.batch import Patients
+    from spinecast.explaining.scoring import Scorer
 
 SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}
 
@@ -38,6 +40,11 @@ SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}
 @click.option("--out", type=FILE, help="A file: .json, .csv, .parquet, .html or .txt.")
 @click.option("--full", is_flag=True, help="Show every factor, however small its contribution.")
 @click.option("--lang", default="en", help="The language of its sentences: en or de.")
+@click.option("--processes", type=click.IntRange(1), help="That share a folder; all cores.")
+@click.option("--memory", type=click.FloatRange(0.5), help="GB they may take; 2 without it.")
+@engine_options
+@click.option("--without-intervals", is_flag=True, help="Of a folder: risks without low and high.")
+@click.option("--replace", is_flag=True, help="Begin a folder of scores anew.")
 @site_option
 @registry_option
 def score(
@@ -50,8 +57,12 @@ def score(
     lang: str,
     site_file: Path | None,
     registry_folder: Path | None,
+    **pieces: Any,  # noqa: ANN401 - only a folder asks for them
 ) -> None:
     """Score a patient (JSON) or many (JSON list, CSV, Parquet), and say why.
+
+    A folder of Parquet files, or one such file with a folder as --out, is scored piece by piece, in
+    bounded memory. The same command goes on where it stopped.
 
     The ending of --out decides what is written: records in .json, columns in .csv and .parquet, a
     page in .html. Exit code 3 when nobody could be scored. Without --model, the model in use
@@ -62,7 +73,11 @@ def score(
     from spinecast.explaining.scoring import Scorer
     from spinecast.promotion.answering import scorer_in_use
 
-    if out is not None:
+    into_folder = patients.is_dir() or (
+        out is not None and out.suffix == "" and patients.suffix.lower() == ".parquet"
+    )
+    _refuse_misfits(patients, out, site_file, pieces, into_folder=into_folder)
+    if out is not None and not into_folder:
         refuse_ending(out, [*batch.ENDINGS, *SHOWN_AS])
         refuse_same(out, patients)
     if model_folder is None:
@@ -72,6 +87,9 @@ def score(
         scorer = Scorer.load(model_folder, registry_folder)
     _refuse_language(lang, scorer.languages)
     scorer = scorer.in_language(lang)
+    if into_folder and out is not None:
+        _score_folder(scorer, patients, out, registry_folder, **pieces)
+        return
     told = batch.read_patients(scorer, patients, site_of(site_file, scorer.registry))
     for line in console.unused(told):
         console.note(line)
@@ -85,6 +103,77 @@ def score(
         )
     if told.refused == len(told):
         raise click.exceptions.Exit(DataRefused.exit_code)
+
+
+def _refuse_misfits(
+    patients: Path,
+    out: Path | None,
+    site_file: Path | None,
+    pieces: dict[str, Any],
+    *,
+    into_folder: bool,
+) -> None:
+    """Refuse options that say nothing where they stand."""
+    problems = []
+    if into_folder and out is None:
+        remedy = "Name a folder with --out."
+        problems.append(Problem(str(patients), "it is a folder", "scores need one too", remedy))
+    if into_folder and site_file is not None:
+        remedy = "Map the files first."
+        problems.append(Problem("--site", "given", "a folder is read in our columns", remedy))
+    if into_folder and out is not None and out.resolve() == patients.resolve():
+        problems.append(Problem("--out", "it is the folder read", "another folder is needed"))
+    if not into_folder:
+        problems += [
+            Problem(f"--{name.replace('_', '-')}", "given", "it is for a folder of patients")
+            for name, value in pieces.items()
+            if value
+        ]
+    if problems:
+        raise UsageRefused("Nothing was scored", problems)
+
+
+def _score_folder(
+    scorer: Scorer,
+    patients: Path,
+    out: Path,
+    registry_folder: Path | None,
+    *,
+    processes: int | None,
+    memory: float | None,
+    engine: str | None,
+    scheduler: str | None,
+    without_intervals: bool,
+    replace: bool,
+) -> None:
+    """Score a cohort piece by piece; exit code 3 when some of it could not be read."""
+    from spinecast import console
+    from spinecast.explaining.folder import rows_within, score_parts
+    from spinecast.patients.parts import parts_of
+    from spinecast.sharing import cores
+
+    # Workers elsewhere have a folder of their own that names would be relative to.
+    patients, out = patients.absolute(), out.absolute()
+    parts = parts_of(patients, without_damaged=True)
+    processes = min(processes or cores(), len(parts.parts))
+    seen = [patients, scorer.bundle.folder]
+    limit = None if memory is None else int(memory * 1e9)
+    with who_works(engine, scheduler, processes, limit, seen) as share:
+        found = score_parts(
+            scorer,
+            parts,
+            out,
+            registry_folder=registry_folder,
+            share=share,
+            rows_at_once=rows_within(memory, processes),
+            intervals=not without_intervals,
+            replace=replace,
+            progress=console.Teller(),
+        )
+    for line in console.in_pieces(found, out):
+        console.note(line)
+    if found.damaged:
+        raise DataRefused("Some files could not be read; the others are scored", found.damaged)
 
 
 def _refuse_language(lang: str, spoken: Sequence[str]) -> None:

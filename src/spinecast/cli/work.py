@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spinecast.cli.engine import engine_options, who_works
 from spinecast.errors import DataRefused, Problem, UsageRefused
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was asked for: bytes of memory, and processes; None where nothing was said."""
+    """What was asked for: bytes of memory, processes, an engine; None where nothing was said."""
 
     memory: int = MEMORY
     processes: int | None = None
+    engine: str | None = None
+    scheduler: str | None = None
 
     def takes_parts(self, path: Path) -> bool:
         """Whether a cohort is read in parts: a folder, or Parquet larger than memory allows."""
@@ -86,10 +89,11 @@ class Work:
         from spinecast.cohorts.survey import survey
         from spinecast.patients.parts import parts_of
 
+        path = path.absolute()  # for workers elsewhere
         parts = parts_of(path)
         processes = self._processes(parts)
         rows_at_once = self._rows_at_once(processes, min(sample, parts.rows))
-        with self._share(processes) as share:
+        with self._share(processes, path) as share:
             return survey(
                 parts_of(path, rows_at_once),
                 registry,
@@ -126,10 +130,8 @@ class Work:
         return self.processes or max(1, min(cores(), len(parts.parts), parts.rows // A_PROCESS))
 
     @contextmanager
-    def _share(self, processes: int) -> Iterator[Any]:
-        from spinecast.sharing import workers
-
-        with workers(processes) as share:
+    def _share(self, processes: int, path: Path) -> Iterator[Any]:
+        with who_works(self.engine, self.scheduler, processes, self.memory, [path]) as share:
             yield share
 
     def _rows_at_once(self, processes: int, sampled: int) -> int:
@@ -173,9 +175,17 @@ def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--memory", type=Size(), default="2GB", show_default=True, help="For a folder of Parquet."
     )
     @click.option("--processes", type=click.IntRange(1), help="That share a folder's parts.")
+    @engine_options
     @functools.wraps(command)
-    def with_work(*args: Any, memory: int, processes: int | None, **given: Any) -> Any:  # noqa: ANN401 - as the command
-        return command(*args, work=Work(memory, processes), **given)
+    def with_work(
+        *args: Any,  # noqa: ANN401 - as the command
+        memory: int,
+        processes: int | None,
+        engine: str | None,
+        scheduler: str | None,
+        **given: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        return command(*args, work=Work(memory, processes, engine, scheduler), **given)
 
     return with_work
 

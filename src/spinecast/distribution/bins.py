@@ -59,7 +59,7 @@ class Bins:
     def of(self, codes: FloatArray) -> IntArray:
         """The bin of every value, (n, F) codes to (n, F) bins; -1 where the value is unknown."""
         start, per_unit, last = self._scale
-        place = (codes - start) * per_unit
+        place = (np.ascontiguousarray(codes) - start) * per_unit
         unknown = np.isnan(place)
         place[unknown] = 0.0
         bins = np.clip(place, 0.0, last).astype(np.int64)

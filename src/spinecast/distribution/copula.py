@@ -11,6 +11,7 @@ itself makes a patient's many yes/no answers far too informative.) Rows never in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -195,10 +196,15 @@ class Copula:
 
     def _chances(self, given: _Given, factors: IntArray, entries: IntArray) -> FloatArray:
         """How likely each bin of each factor is in each entry, (g, m, most bins of these)."""
-        each = factors[:, None]
-        mean, sd = given.mean[entries, each], np.sqrt(given.variance[entries, each])
-        cuts = self.normal.cuts[given.strata[entries], each, : self.size[factors].max() + 1]
-        return np.diff(ndtr((cuts - mean[:, :, None]) / sd[:, :, None]))
+        each, size = factors[:, None], int(self.size[factors].max())
+        # The outermost cuts are infinite: nothing is asked of them.
+        inner = self.normal.cuts[given.strata[entries], each, 1:size]
+        inner -= given.mean[entries, each, None]
+        inner /= np.sqrt(given.variance[entries, each, None])
+        below = np.zeros((len(factors), len(entries), size + 1))
+        below[:, :, -1] = 1.0
+        ndtr(inner, out=below[:, :, 1:-1])
+        return np.diff(below)
 
     def _entries(self, bins: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
         """Stratum and weight of every entry, and the row it belongs to."""
@@ -223,7 +229,7 @@ class Copula:
 
         And the covariances they were worked out with.
         """
-        mean = self._seen[strata[:, None], self._columns, bins]
+        mean = self._seen.take(self._places(bins, strata))
         pushed = self._pushed(mean, strata)
         variance = np.ones_like(mean)
         alike = list(self._alike(bins < 0, strata))
@@ -233,6 +239,12 @@ class Copula:
             spread = np.diagonal(covariance, axis1=1, axis2=2)
             variance[at, which] = spread - self._noise[strata[at], which]
         return mean, variance, alike
+
+    def _places(self, bins: IntArray, strata: IntArray) -> IntArray:
+        """Where each bin lies in a table (S, F, B + 1); an unknown one on the last of its row."""
+        width = self.normal.cuts.shape[2]
+        starts = width * (strata[:, None] * len(self.size) + self._columns)
+        return np.asarray(starts + np.where(bins < 0, width - 1, bins))
 
     def _diagonal(self, given: _Given) -> FloatArray:
         """The diagonal of the precision of each entry's known scores, (m, F), 1 where unknown."""
@@ -258,8 +270,8 @@ class Copula:
     def _alike(self, unknown: BoolArray, strata: IntArray) -> Iterator[Alike]:
         """Rows with equally many unknowns, which those are, and the covariance of their y."""
         for rows, which in _patterns(unknown):
-            s = strata[rows, None, None]
-            block = self._precision[s, which[:, :, None], which[:, None, :]]
+            lines = len(self.size) * strata[rows, None] + which
+            block = self._precision.take(len(self.size) * lines[:, :, None] + which[:, None, :])
             yield rows, which, _inverse(block)
 
     def _surprise(self, given: _Given) -> FloatArray:
@@ -268,9 +280,9 @@ class Copula:
         diagonal = self._diagonal(given)[likeliest]
         others = y - self._pushed(y, strata) / diagonal
         sd = np.sqrt(np.maximum(1.0 / diagonal - self._noise[strata], LEAST_VARIANCE))
-        index = strata[:, None], self._columns
-        low = ndtr((self.normal.cuts[*index, bins] - others) / sd)
-        high = ndtr((self.normal.cuts[*index, bins + 1] - others) / sd)
+        places = self._places(bins, strata)
+        low = ndtr((self.normal.cuts.take(places) - others) / sd)
+        high = ndtr((self.normal.cuts.take(places + 1, mode="clip") - others) / sd)
         z = ndtri(np.clip((low + high) / 2, LEAST_SHARE, 1 - LEAST_SHARE))
         z[bins < 0] = np.nan
         return np.asarray(z)

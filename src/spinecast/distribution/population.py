@@ -90,11 +90,11 @@ class Population:
     @classmethod
     def from_registry(cls, registry: Registry) -> Population:
         """The population as published, before any patient."""
-        return _calibrated(cls._published(registry))
+        return _calibrated(cls.published(registry))
 
     @classmethod
-    def _published(cls, registry: Registry) -> Population:
-        """The same before it knows how unusual its members are."""
+    def published(cls, registry: Registry) -> Population:
+        """The same before it knows how unusual its members are: where learning starts."""
         bins = Bins.from_registry(registry)
         weights, shares = registry_shares(registry, bins)
         column = {name: f for f, name in enumerate(registry.names)}
@@ -120,7 +120,7 @@ class Population:
     @classmethod
     def fit(cls, registry: Registry, codes: FloatArray) -> Population:
         """The published population updated by a cohort, (n, F) codes, NaN unknown."""
-        prior = cls._published(registry)
+        prior = cls.published(registry)
         counted = prior.counted(prior.count(codes))
         return counted.correlated(counted.score(codes))
 

@@ -7,8 +7,9 @@ file, and one who cannot be scored stands there as refused, with every reason.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,16 +21,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.cohort import CheckedCohort, check_mapped, check_table
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.exchange.redcap_records import as_cohort
 from spinecast.explaining.assessment import Assessment
+from spinecast.explaining.columns import Columns, Origin, writer
 from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.files import reason, whole_file
 from spinecast.patients.answers import Fault
+from spinecast.patients.checking import Surroundings
 from spinecast.patients.patient import PATIENT_ID
 from spinecast.patients.tables import read_table
 from spinecast.progress import Progress, silent
@@ -82,12 +84,12 @@ class Patients:
         return len(self.faults)
 
     def pieces(self) -> list[Piece]:
-        """The file in pieces, in order."""
+        """The file in pieces of about the same size, in order."""
         before = np.concatenate([[0], np.cumsum(self.accepted)])
+        ends = np.linspace(0, len(self), -(-len(self) // ROWS_AT_ONCE) + 1).astype(int).tolist()
         return [
             Piece(self, slice(start, stop), self.codes[before[start] : before[stop]])
-            for start in range(0, len(self), ROWS_AT_ONCE)
-            for stop in [min(start + ROWS_AT_ONCE, len(self))]
+            for start, stop in itertools.pairwise(ends)
         ]
 
     def assessments(self) -> Iterator[Assessment]:
@@ -123,57 +125,21 @@ class Piece:
             else:
                 yield replace(scorer.explainer.explain(scores, next(rows)), patient_id=name)
 
-    def table(self) -> pa.Table:
+    def table(self, origin: Origin | None = None, *, intervals: bool = True) -> pa.Table:
         """Their scores in columns; what a refused patient does not have is null."""
         explainer = self.patients.scorer.explainer
-        scores = explainer.score(self.codes)
-        names = self.patients.scorer.registry.names
-        standing = [caution.code for caution in explainer.facts.cautions]
-        count = len(self._ids)
-        columns: dict[str, Any] = {
-            PATIENT_ID: self._ids,
-            "status": np.where(self._accepted, "scored", "refused").astype(object),
-            "reasons": self._reasons(),
-            "risk": self._spread(scores.risk),
-            "low": self._spread(scores.low),
-            "high": self._spread(scores.high),
-            "centile": self._spread(scores.centile),
-            "margin": self._spread(scores.margin),
-            **self._by_factor("log_odds_", names, scores.log_odds),
-            **self._by_factor("risk_points_", names, scores.risk_points),
-            "unknown": self._spread(_listed(names, scores.doubts.unknown)),
-            "cautions": self._spread(scores.doubts.codes(standing)),
-            "model": np.full(count, explainer.identity.id, dtype=object),
-        }
-        return pa.table({name: pa.array(c, from_pandas=True) for name, c in columns.items()})
+        columns = Columns.of(explainer, intervals=intervals, origin=origin is not None)
+        scores = explainer.score(self.codes, intervals=intervals)
+        return columns.table(self._ids, self._accepted, self._reasons(), scores, origin)
 
-    def _by_factor(
-        self, prefix: str, names: Sequence[str], values: FloatArray
-    ) -> dict[str, FloatArray]:
-        spread = self._spread(values)
-        return {prefix + name: spread[:, at] for at, name in enumerate(names)}
-
-    def _spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Values of the accepted at their places among all; nothing for the others."""
-        if len(values) == len(self._ids):
-            return values
-        empty = None if values.dtype == object else np.nan
-        spread = np.full((len(self._ids), *values.shape[1:]), empty, dtype=values.dtype)
-        spread[self._accepted] = values
-        return spread
-
-    def _reasons(self) -> list[str]:
+    def _reasons(self) -> dict[int, str]:
+        """Why some were refused, by their place in the piece."""
+        start = self.places.start
         found = self.patients.faults
-        return [
-            "; ".join(str(fault.problem()) for fault in found.get(place, ()))
-            for place in range(self.places.start, self.places.stop)
-        ]
-
-
-def _listed(names: Sequence[str], marks: BoolArray) -> ObjectArray:
-    """For every row the names that are marked, as text."""
-    listed = np.array(names, dtype=object)
-    return np.array(["; ".join(listed[row]) for row in marks], dtype=object)
+        return {
+            int(place): "; ".join(str(fault.problem()) for fault in found[start + int(place)])
+            for place in np.flatnonzero(~self._accepted)
+        }
 
 
 # --- in ------------------------------------------------------------------------------------------
@@ -200,14 +166,16 @@ def read_patients(scorer: Scorer, path: Path | str, site: Site | None = None) ->
     return patients_of(scorer, read_table(path))
 
 
-def patients_of(scorer: Scorer, rows: pd.DataFrame) -> Patients:
+def patients_of(scorer: Scorer, rows: pd.DataFrame, rest: Surroundings | None = None) -> Patients:
     """The patients of a table of text, as `read_table` gives it.
+
+    `rest` is what the rest of the cohort says of them, when the table is a part of one.
 
     Raises:
         DataRefused: it has no patient_id.
     """
     read = as_cohort(rows, scorer.registry)
-    checked = check_table(read.table, scorer.registry, to_learn=False)
+    checked = check_table(read.table, scorer.registry, to_learn=False, rest=rest)
     return _from_table(scorer, read.table, replace(checked, remarks=read.remarks))
 
 
@@ -308,22 +276,17 @@ def _write_csv(patients: Patients, path: Path, progress: Progress) -> None:
 
 
 def _write_parquet(patients: Patients, path: Path, progress: Progress) -> None:
-    # Contributions hardly repeat: a dictionary of them costs time and saves nothing.
-    def open_writer(where: str, schema: pa.Schema) -> parquet.ParquetWriter:
-        words = [column.name for column in schema if column.type == pa.string()]
-        return parquet.ParquetWriter(where, schema, use_dictionary=words)
-
-    _write_tables(patients, path, progress, open_writer)
+    _write_tables(patients, path, progress, writer)
 
 
 def _write_tables(
     patients: Patients, path: Path, progress: Progress, open_writer: Callable[..., Any]
 ) -> None:
     pieces = patients.pieces()
-    schema = _schema(patients)
+    schema = Columns.of(patients.scorer.explainer).schema
     done = 0
     with (
-        open_writer(str(path), schema) as writer,
+        open_writer(str(path), schema) as file,
         ThreadPoolExecutor(THREADS) as pool,
         # BLAS threads inside our own are in each other's way.
         threadpool_limits(1, user_api="blas"),
@@ -331,19 +294,9 @@ def _write_tables(
         # A few pieces ahead of the writer, not all of them: memory stays bounded.
         for start in range(0, len(pieces), THREADS):
             for table in pool.map(Piece.table, pieces[start : start + THREADS]):
-                writer.write_table(table.cast(schema))
+                file.write_table(table)
                 done += len(table)
                 progress("scoring", done, len(patients))
-
-
-def _schema(patients: Patients) -> pa.Schema:
-    """The columns of a scored table; the same for every piece, whoever is refused in it."""
-    names = patients.scorer.registry.names
-    texts = (PATIENT_ID, "status", "reasons", "unknown", "cautions", "model")
-    numbers = ["risk", "low", "high", "centile", "margin"]
-    numbers += [f"{kind}_{name}" for kind in ("log_odds", "risk_points") for name in names]
-    order = [*texts[:3], *numbers, *texts[3:]]
-    return pa.schema([(name, pa.string() if name in texts else pa.float64()) for name in order])
 
 
 _WRITERS: Mapping[str, Callable[[Patients, Path, Progress], None]] = MappingProxyType(

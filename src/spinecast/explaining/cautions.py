@@ -46,17 +46,19 @@ class Doubts:
         """For every patient whether too much is not known, (n,)."""
         return np.asarray(self.unknown.mean(axis=1) > MANY_UNKNOWN)
 
-    def codes(self, standing: Sequence[str]) -> npt.NDArray[np.object_]:
-        """The codes of every patient's cautions as text, after those of the model itself, (n,)."""
+    def combined(self, standing: Sequence[str]) -> tuple[npt.NDArray[np.intp], list[str]]:
+        """The codes of every patient's cautions, after those of the model itself.
+
+        Few combinations occur; each is written once. Returns the place of each patient's, (n,), and
+        the combinations as text.
+        """
         names = ("many_unknown", "outside_cohort", "unusual")
         marks = np.column_stack([self.many_unknown, self.unseen.any(axis=1), self.unusual])
-        # Few combinations occur; each is written once.
         texts = [
             "; ".join([*standing, *itertools.compress(names, combination)])
             for combination in itertools.product((False, True), repeat=len(names))
         ]
-        chosen: npt.NDArray[np.object_] = np.array(texts, dtype=object)[marks @ (4, 2, 1)]
-        return chosen
+        return np.asarray(marks @ (4, 2, 1)), texts
 
 
 def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:

@@ -81,11 +81,14 @@ class Explainer:
         """Risk of the reference patient."""
         return float(expit(self.model.reference_margin))
 
-    def score(self, codes: FloatArray) -> Scores:
-        """Risk, interval and contributions of rows of codes (n, F), NaN for unknown."""
+    def score(self, codes: FloatArray, *, intervals: bool = True) -> Scores:
+        """Risk, interval and contributions of rows of codes (n, F), NaN for unknown.
+
+        Without `intervals` their ends are NaN.
+        """
         model = self.model
         rows, unusual = model.preparation.read(codes)
-        reading = model.read(rows)
+        reading = model.read(rows, spread=intervals)
         margin = reading.margin
         reach = float(ndtri(0.5 + 0.5 * model.level)) * reading.spread
         risk = expit(margin)

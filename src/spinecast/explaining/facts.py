@@ -19,7 +19,7 @@ from spinecast.knowledge.factors import Factor, Registry
 from spinecast.language import BASE, Words, words
 from spinecast.modelling import posterior
 from spinecast.modelling.features import Z95, Encoding
-from spinecast.modelling.posterior import Belief, with_intercept
+from spinecast.modelling.posterior import Belief, Pieces, Posterior, with_intercept
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -151,6 +151,70 @@ class CohortFacts:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What values a piece of a cohort had; pieces add up.
+
+    Attributes:
+        patients: how many.
+        events: those of them with the outcome.
+        lowest: the FEW lowest values of each number in order, (F, FEW); inf where there are fewer.
+        highest: the FEW highest, likewise; -inf where there are fewer.
+        levels: how many had each level, (F, most levels); 0 for a number.
+    """
+
+    patients: int
+    events: int
+    lowest: FloatArray
+    highest: FloatArray
+    levels: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, registry: Registry, codes: FloatArray, y: FloatArray) -> Seen:
+        """Of patients (n, F), NaN unknown, and their outcomes (n,)."""
+        size = len(registry.factors)
+        most = max((len(factor.levels) for factor in registry.factors), default=0)
+        ends = np.full((2, size, FEW), np.inf)
+        levels = np.zeros((size, most), dtype=np.int64)
+        for at, factor in enumerate(registry.factors):
+            known = codes[~np.isnan(codes[:, at]), at]
+            if factor.is_numeric:
+                ends[:, at] = _lowest(known), _lowest(-known)
+            else:
+                levels[at] = np.bincount(known.astype(np.intp), minlength=most)
+        return cls(len(y), int(y.sum()), ends[0], -ends[1], levels)
+
+    def __add__(self, other: Seen) -> Seen:
+        """Of two pieces together."""
+        return Seen(
+            self.patients + other.patients,
+            self.events + other.events,
+            np.sort(np.hstack([self.lowest, other.lowest]), axis=1)[:, :FEW],
+            -np.sort(-np.hstack([self.highest, other.highest]), axis=1)[:, :FEW],
+            self.levels + other.levels,
+        )
+
+    def range(self, at: int, factor: Factor) -> tuple[float, float]:
+        """Where a number's values lie without the most extreme; levels have their whole range."""
+        low, high = factor.bounds
+        if not factor.is_numeric:
+            return low, high
+        # Fewer than FEW were recorded: an empty range.
+        few = np.isinf(self.lowest[at, -1])
+        return (high, low) if few else (float(self.lowest[at, -1]), float(self.highest[at, -1]))
+
+    def counts(self, at: int, factor: Factor) -> tuple[int, ...]:
+        """How many patients had each level; nothing for a number."""
+        own = self.levels[at, : len(factor.levels)]
+        return () if factor.is_numeric else tuple(int(n) if n >= FEW else 0 for n in own)
+
+
+def _lowest(values: FloatArray) -> FloatArray:
+    """The FEW lowest values in order, filled up with infinity."""
+    few = np.partition(values, FEW - 1)[:FEW] if len(values) > FEW else values
+    return np.concatenate([np.sort(few), np.full(FEW - len(few), np.inf)])
+
+
 def gather(
     registry: Registry,
     encoding: Encoding,
@@ -161,42 +225,33 @@ def gather(
     trained_on: TrainedOn,
 ) -> CohortFacts:
     """The facts of a cohort: codes (n, F), completed columns (n, K), outcomes and risks (n,)."""
-    seen = [
-        (factor, column[~np.isnan(column)])
-        for factor, column in zip(registry.factors, codes.T, strict=True)
-    ]
-    ranges = np.array([_range(factor, known) for factor, known in seen])
+    design = with_intercept(columns)
+    agreement = agreements(encoding, lambda theta: posterior.sums(design, y, theta))
+    return facts_of(registry, Seen.of(registry, codes, y), agreement, risk, trained_on)
+
+
+def facts_of(
+    registry: Registry,
+    seen: Seen,
+    agreement: tuple[Verdict, ...],
+    risk: FloatArray,
+    trained_on: TrainedOn,
+) -> CohortFacts:
+    """The facts of a cohort from what adds up over its pieces, and some patients' risks (m,)."""
+    factors = list(enumerate(registry.factors))
+    ranges = np.array([seen.range(at, factor) for at, factor in factors])
     return CohortFacts(
         trained_on=trained_on,
-        patients=len(y),
-        events=int(y.sum()),
-        cohort_risk=float(y.mean()),
+        patients=seen.patients,
+        events=seen.events,
+        cohort_risk=seen.events / seen.patients,
         risk_quantiles=np.quantile(risk, np.linspace(0, 1, 101)),
         seen_low=ranges[:, 0],
         seen_high=ranges[:, 1],
-        counts=tuple(_counts(factor, known) for factor, known in seen),
-        agreement=agreements(encoding, columns, y),
-        cautions=tuple(standing_cautions(trained_on, int(y.sum()))),
+        counts=tuple(seen.counts(at, factor) for at, factor in factors),
+        agreement=agreement,
+        cautions=tuple(standing_cautions(trained_on, seen.events)),
     )
-
-
-def _range(factor: Factor, known: FloatArray) -> tuple[float, float]:
-    """Where a number's values lie without the most extreme ones; levels have their whole range."""
-    low, high = factor.bounds
-    if not factor.is_numeric:
-        return low, high
-    if len(known) < FEW:
-        return high, low
-    ordered = np.sort(known)
-    return float(ordered[FEW - 1]), float(ordered[-FEW])
-
-
-def _counts(factor: Factor, known: FloatArray) -> tuple[int, ...]:
-    """How many patients had each level; nothing for a number."""
-    if factor.is_numeric:
-        return ()
-    counts = np.bincount(known.astype(np.intp), minlength=len(factor.levels))
-    return tuple(int(count) if count >= FEW else 0 for count in counts)
 
 
 def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:
@@ -208,20 +263,41 @@ def standing_cautions(trained_on: TrainedOn, events: int) -> Iterator[Caution]:
         yield Caution("few_events", said("caution.few_events", events=events))
 
 
-def agreements(encoding: Encoding, columns: FloatArray, y: FloatArray) -> tuple[Verdict, ...]:
+def agreements(encoding: Encoding, pieces: Pieces) -> tuple[Verdict, ...]:
     """Each factor's effect in this cohort alone, as a multiple of what is published.
 
     A logistic fit without the literature and without directions gives coefficients b with
     covariance V. Along a factor's published log-odds ratios d the generalised least-squares
     multiple is d.P.b / d.P.d with P the inverse of V's block, and variance 1 / d.P.d.
+
+    Args:
+        encoding: the columns.
+        pieces: the cohort's sums at given coefficients, as `posterior.fit` wants them.
     """
+    alone = posterior.fit(pieces, _wide(encoding))
+    return _verdicts(encoding, alone.beta, alone.curvature)
+
+
+def agreements_near(encoding: Encoding, fit: Posterior) -> tuple[Verdict, ...]:
+    """The same of very many patients, from what they said at a fit that believed the literature.
+
+    One Newton step leads from there to a fit without it; so many patients leave no need of more.
+    """
+    wide = _wide(encoding)
+    precision = np.append(0.0, wide.sd**-2)
+    return _verdicts(encoding, fit.towards(wide)[1:], fit.patients.curvature + np.diag(precision))
+
+
+def _wide(encoding: Encoding) -> Belief:
     size = len(encoding)
-    wide = Belief(np.zeros(size), np.full(size, WIDE), np.zeros(size), np.zeros(size))
-    design = with_intercept(columns)
-    alone = posterior.fit(lambda theta: posterior.sums(design, y, theta), wide.without_bounds())
-    covariance: FloatArray = np.asarray(np.linalg.inv(alone.curvature)[1:, 1:], dtype=float)
+    nothing = Belief(np.zeros(size), np.full(size, WIDE), np.zeros(size), np.zeros(size))
+    return nothing.without_bounds()
+
+
+def _verdicts(encoding: Encoding, beta: FloatArray, curvature: FloatArray) -> tuple[Verdict, ...]:
+    covariance: FloatArray = np.asarray(np.linalg.inv(curvature)[1:, 1:], dtype=float)
     return tuple(
-        _verdict(encoding.published[part], alone.beta[part], covariance[part, part])
+        _verdict(encoding.published[part], beta[part], covariance[part, part])
         for part in encoding.slices
     )
 

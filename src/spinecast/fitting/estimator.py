@@ -116,50 +116,78 @@ def fit_model(
     encoding = Encoding.from_registry(registry)
     rows = Preparation(population, encoding).rows(codes)
     whose = np.arange(len(y)) if patients is None else patients
-    split = _folds(y, recipe, whose)
+    split = inner_folds(y, recipe, whose)
 
-    beliefs = {
-        (weight, scale): belief(encoding, weight, scale)
-        for weight in recipe.evidence.weights
-        for scale in recipe.evidence.scales
-    }
     repeats = recipe.resampling.inner_repeats
-    unseen = out_of_fold(rows.columns, y, list(beliefs.values()), split, repeats, whose)
-    mean_losses = log_losses(unseen, y).mean(axis=(0, 2))
-    trials = tuple(
-        Trial(weight, scale, float(loss))
-        for (weight, scale), loss in zip(beliefs, mean_losses, strict=True)
-    )
-    best = int(np.argmin(mean_losses))
-    # Trees and recalibration start from one repeat: a mean over repeats is smoother than the model.
-    chosen, margin = list(beliefs.values())[best], unseen[0, best]
+    chosen = choose(encoding, rows.columns, y, split, recipe, whose)
     once = split[: len(split) // repeats]
 
     settings = tree_settings(recipe.trees, registry, recipe.seed)
     inside = [
-        posterior.fit(_sums(rows.columns, y, learn, whose), chosen).margin(rows.columns)
+        posterior.fit(_sums(rows.columns, y, learn, whose), chosen.belief).margin(rows.columns)
         for learn, _ in once
     ]
-    forest = boost(rows.codes, y, margin, inside, once, recipe.trees, settings)
-    linear = fit_columns(rows.columns, y, chosen)
-    line = recalibrate(margin + forest.unseen, y, recipe.recalibration.slope_sd)
-    refits = _refits(rows.columns, forest.unseen, y, chosen, linear, line, recipe)
+    forest = boost(rows.codes, y, chosen.margin, inside, once, recipe.trees, settings)
+    linear = fit_columns(rows.columns, y, chosen.belief)
+    line = recalibrate(chosen.margin + forest.unseen, y, recipe.recalibration.slope_sd)
+    refits = _refits(rows.columns, forest.unseen, y, chosen.belief, linear, line, recipe)
     model = Model(
         registry=registry,
         population=population,
         encoding=encoding,
         intercept=line.intercept + line.slope * linear.intercept,
         beta=line.slope * linear.beta,
-        literature=trials[best].weight * encoding.published,
+        literature=chosen.trial.weight * encoding.published,
         trees=Trees.fold(forest.leaves, reference_row(registry), line.slope),
         refits=refits,
         level=recipe.interval.level,
         recalibration=line,
     )
-    choices = Choices(
-        trials[best].weight, trials[best].scale, forest.rounds, trials, forest.log_loss
+    return model, chosen.choices(forest.rounds, forest.log_loss), forest.booster
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """How far to trust the literature: the trial that predicted best, and those it was among.
+
+    `margin` (n,) are the margins of patients the fits of one repeat had not seen, under the belief
+    chosen. Trees and recalibration start from one: a mean over repeats is smoother than the model.
+    """
+
+    trial: Trial
+    belief: Belief
+    trials: tuple[Trial, ...]
+    margin: FloatArray
+
+    def choices(self, rounds: int, tree_log_loss: tuple[float, ...]) -> Choices:
+        """What was chosen in all, once the number of trees is known."""
+        trial = self.trial
+        return Choices(trial.weight, trial.scale, rounds, self.trials, tree_log_loss)
+
+
+def choose(
+    encoding: Encoding,
+    columns: FloatArray,
+    y: FloatArray,
+    split: Folds,
+    recipe: Recipe,
+    whose: npt.NDArray[np.intp] | None = None,
+) -> Chosen:
+    """Weight and scale of the literature, by the log-loss of patients the fits had not seen."""
+    beliefs = {
+        (weight, scale): belief(encoding, weight, scale)
+        for weight in recipe.evidence.weights
+        for scale in recipe.evidence.scales
+    }
+    repeats = recipe.resampling.inner_repeats
+    unseen = out_of_fold(columns, y, list(beliefs.values()), split, repeats, whose)
+    mean_losses = log_losses(unseen, y).mean(axis=(0, 2))
+    trials = tuple(
+        Trial(weight, scale, float(loss))
+        for (weight, scale), loss in zip(beliefs, mean_losses, strict=True)
     )
-    return model, choices, forest.booster
+    best = int(np.argmin(mean_losses))
+    return Chosen(trials[best], list(beliefs.values())[best], trials, unseen[0, best])
 
 
 def belief(encoding: Encoding, weight: float, scale: float) -> Belief:
@@ -199,7 +227,7 @@ def _sums(
     return partial(posterior.sums, design, y[once], times=times.astype(np.float64))
 
 
-def _folds(y: FloatArray, recipe: Recipe, whose: npt.NDArray[np.intp]) -> Folds:
+def inner_folds(y: FloatArray, recipe: Recipe, whose: npt.NDArray[np.intp]) -> Folds:
     """As many folds as the recipe says, or fewer so that each has both outcomes."""
     _, first = np.unique(whose, return_index=True)
     events = int(y[first].sum())
@@ -235,20 +263,9 @@ def _refits(
     look certain (Newton & Raftery 1994, doi 10.1111/j.2517-6161.1994.tb01956.x). The choices
     (weight, scale, rounds) are those of the model, so the interval leaves them out.
     """
-    one = np.ones(1)
-    share = Belief(one, recipe.trees.share_sd * one, 0 * one, np.full(1, np.inf))
-    joint = Belief(
-        *(
-            np.concatenate(pair)
-            for pair in zip(
-                (held.mean, held.sd, held.lower, held.upper),
-                (share.mean, share.sd, share.lower, share.upper),
-                strict=True,
-            )
-        )
-    )
+    joint = with_share(held, recipe)
     design = with_intercept(np.column_stack([columns, trees]))
-    start = np.concatenate([linear.theta, one])
+    start = np.append(linear.theta, 1.0)
     thetas = []
     rng = np.random.default_rng(recipe.seed)
     for counts in resampled(len(y), recipe.interval.refits, recipe.seed):
@@ -258,7 +275,21 @@ def _refits(
             posterior.sums, design[drawn], y[drawn], times=counts[drawn].astype(np.float64)
         )
         thetas.append(posterior.fit(pieces, around, start).theta)
-    theta = np.array(thetas).reshape(-1, design.shape[1])
+    return recalibrated(np.array(thetas).reshape(-1, design.shape[1]), line)
+
+
+def with_share(held: Belief, recipe: Recipe) -> Belief:
+    """The belief joined by one in the trees' share, which is 1 and may not turn them round."""
+    return Belief(
+        np.append(held.mean, 1.0),
+        np.append(held.sd, recipe.trees.share_sd),
+        np.append(held.lower, 0.0),
+        np.append(held.upper, np.inf),
+    )
+
+
+def recalibrated(theta: FloatArray, line: Recalibration) -> Refits:
+    """Refits from intercepts, coefficients and trees' shares (B, 1 + K + 1)."""
     # The model's trees carry the slope already, so their share does not.
     return Refits(
         line.intercept + line.slope * theta[:, 0], line.slope * theta[:, 1:-1], theta[:, -1]

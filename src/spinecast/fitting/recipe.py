@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from spinecast.errors import Problem, UsageRefused
 from spinecast.files import read_toml
@@ -98,6 +98,27 @@ class RecalibrationRecipe(Declared):
     slope_sd: Annotated[float, Field(gt=0)] = 0.1
 
 
+class LargeRecipe(Declared):
+    """From how many patients on cross-validation gives way to patients set apart; see `large`.
+
+    `patients`: with a known outcome, from which on it does. About `held` of them judge the model
+    and about as many tune it; the others teach it. Weight and scale of the literature are chosen,
+    and the baselines learn, on about `sample` of those who teach.
+    """
+
+    patients: Annotated[int, Field(ge=1)] = 100_000
+    held: Annotated[int, Field(ge=1)] = 25_000
+    sample: Annotated[int, Field(ge=1)] = 10_000
+
+    @model_validator(mode="after")
+    def _most_teach(self) -> Self:
+        if 4 * self.held > self.patients:
+            raise ValueError(
+                "held must be at most a quarter of patients, so that half of all teach"
+            )
+        return self
+
+
 class Recipe(Declared):
     """One experiment: the question it answers, every choice of the model, the baselines."""
 
@@ -111,6 +132,7 @@ class Recipe(Declared):
     interval: IntervalRecipe = IntervalRecipe()
     recalibration: RecalibrationRecipe = RecalibrationRecipe()
     proof: ProofRecipe = ProofRecipe()
+    large: LargeRecipe = LargeRecipe()
     baselines: Names = ("published evidence", "ridge", "xgboost", "ebm")
 
 

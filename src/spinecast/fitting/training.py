@@ -57,12 +57,35 @@ class Rival:
     remarks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SetApart:
+    """How many patients had which part in a training that was not cross-validated.
+
+    Attributes:
+        threshold: from how many patients on the recipe sets some apart.
+        taught: from these population, coefficients and trees were learned.
+        sampled: those of them on whom weight and scale of the literature were chosen, and from whom
+            the baselines learned.
+        tuned: on these the number of trees was chosen and the recalibration set.
+        judged: on these every method was judged.
+        on_disk: whether trees were grown from disk, for want of memory.
+    """
+
+    threshold: int
+    taught: int
+    sampled: int
+    tuned: int
+    judged: int
+    on_disk: bool
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """A fitted model, what it was made from, and how it and its baselines did on unseen patients.
 
     `unseen` holds each method's cross-validated risks, (repeats, n); of a model in use, `rival`, it
-    holds the risks as that model gives them, (1, n).
+    holds the risks as that model gives them, (1, n). Where patients were set `apart` to judge,
+    `unseen` (1, m) and `y` are theirs, in the order of their ids' hashes.
     """
 
     model: Model
@@ -76,6 +99,12 @@ class TrainingResult:
     unseen: Mapping[str, FloatArray]
     y: FloatArray
     rival: Rival | None = None
+    apart: SetApart | None = None
+
+    @property
+    def learned(self) -> int:
+        """How many patients the model was learned from."""
+        return self.apart.taught if self.apart else len(self.y)
 
 
 def train(
@@ -106,8 +135,8 @@ def train(
     known = ~np.isnan(y)
     codes, y = codes[known], y[known]
     # Each fold is to hold some of either kind.
-    _refuse_too_few(y, max(FEWEST_EVENTS, recipe.resampling.outer_folds))
-    methods = _methods(registry, recipe)
+    refuse_too_few(y, max(FEWEST_EVENTS, recipe.resampling.outer_folds))
+    methods = methods_of(registry, recipe)
     # These matrices are small: BLAS threads cost forty times what they save.
     with threadpool_limits(1, user_api="blas"):
         return _train(registry, methods, codes, y, recipe, trained_on, outcome, progress)
@@ -147,7 +176,8 @@ def _train(
     )
 
 
-def _refuse_too_few(y: FloatArray, fewest: int) -> None:
+def refuse_too_few(y: FloatArray, fewest: int) -> None:
+    """Refuse to learn from patients fewer than so many of whom had, or had not, the outcome."""
     events, others = kinds(y)
     if min(events, others) < fewest:
         raise DataRefused(
@@ -163,7 +193,7 @@ def _refuse_too_few(y: FloatArray, fewest: int) -> None:
         )
 
 
-def _methods(registry: Registry, recipe: Recipe) -> dict[str, Callable[[], Any]]:
+def methods_of(registry: Registry, recipe: Recipe) -> dict[str, Callable[[], Any]]:
     """Our model and the recipe's baselines, each ready to be made afresh for a fold."""
     if unknown := [name for name in recipe.baselines if name not in BASELINES]:
         raise UsageRefused(

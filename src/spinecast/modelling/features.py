@@ -116,7 +116,7 @@ class Encoding:
     @cached_property
     def _of_form(self) -> Mapping[Form, npt.NDArray[np.intp]]:
         forms = np.array([column.form for column in self.columns], dtype=object)
-        return MappingProxyType({form: np.flatnonzero(forms == form) for form in _FORMS})
+        return {form: np.flatnonzero(forms == form) for form in _FORMS}
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:

@@ -102,23 +102,36 @@ class Model:
         reading = self.read(rows)
         return reading.log_odds, reading.literature
 
-    def read(self, rows: Rows) -> Reading:
-        """Margin, contributions and spread at once: the trees are looked up a single time."""
+    def read(self, rows: Rows, *, spread: bool = True) -> Reading:
+        """Margin, contributions and spread at once: the trees are looked up a single time.
+
+        The spread is NaN when it is not asked for.
+        """
         trees = self.trees.contributions(rows.codes)
-        log_odds = self._by_factor(rows.columns * self.beta) + trees
+        log_odds, literature = self._by_factor(rows.columns)
+        log_odds += trees
+        tree_margin = self._tree_reference + trees.sum(axis=1)
         return Reading(
             margin=self.reference_margin + log_odds.sum(axis=1),
             log_odds=log_odds,
-            literature=self._by_factor(rows.columns * self.literature),
-            spread=self._spread(rows, self._tree_reference + trees.sum(axis=1)),
+            literature=literature,
+            spread=self._spread(rows, tree_margin) if spread else np.full(len(rows), np.nan),
         )
 
-    def _by_factor(self, columns: FloatArray) -> FloatArray:
-        return np.add.reduceat(columns, self._starts, axis=1)
+    def _by_factor(self, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What each factor's columns come to by `beta` and by `literature`, twice (n, F)."""
+        # One product, laid out by factor: files are written and trees are read in columns.
+        both = self._owned @ columns.T
+        return both[: self.encoding.factors].T, both[self.encoding.factors :].T
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return [columns.start for columns in self.encoding.slices]
+    def _owned(self) -> FloatArray:
+        """The coefficients in their factors' rows, `beta` above `literature`, (2F, K)."""
+        owned = np.zeros((2 * self.encoding.factors, len(self.encoding)))
+        columns = np.arange(len(self.encoding))
+        owned[self.encoding.owner, columns] = self.beta
+        owned[self.encoding.factors + self.encoding.owner, columns] = self.literature
+        return owned
 
     def spread(self, rows: Rows) -> FloatArray:
         """Standard deviation of the margin, (n,): of the refits, and of what is unknown.
@@ -131,11 +144,24 @@ class Model:
     def _spread(self, rows: Rows, trees: FloatArray) -> FloatArray:
         variance = self._unknown_variance(rows)
         if len(self.refits) > 1:
-            margins = rows.columns @ self.refits.beta.T + self.refits.intercept
-            if len(self.trees):
-                margins += np.outer(trees, self.refits.tree_share)
-            variance = variance + margins.var(axis=1, ddof=1)
+            beta, intercept, tree_share = self._deviations
+            apart = rows.columns @ beta
+            apart += intercept
+            if tree_share.any():
+                apart += trees[:, None] * tree_share
+            variance = variance + np.einsum("nb,nb->n", apart, apart) / (len(self.refits) - 1)
         return np.asarray(np.sqrt(variance))
+
+    @cached_property
+    def _deviations(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """How far each refit lies from their mean: beta (K, B), intercept and tree share (B,)."""
+        beta, intercept, share = (
+            part - part.mean(axis=0)
+            for part in (self.refits.beta, self.refits.intercept, self.refits.tree_share)
+        )
+        if not len(self.trees):
+            share = np.zeros_like(share)
+        return np.ascontiguousarray(beta.T), intercept, share
 
     def _unknown_variance(self, rows: Rows) -> FloatArray:
         variance = np.zeros(len(rows))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,10 @@ class Sums:
             self.gradient + other.gradient,
             self.curvature + other.curvature,
         )
+
+
+Pieces: TypeAlias = Callable[[FloatArray], Sums]
+"""The sums of a whole cohort at given coefficients (1 + K,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,10 @@ def sums(
 
 
 def fit(
-    pieces: Callable[[FloatArray], Sums], belief: Belief, start: FloatArray | None = None
+    pieces: Pieces,
+    belief: Belief,
+    start: FloatArray | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Posterior:
     """Maximum a posteriori coefficients within their allowed ranges.
 
@@ -132,17 +140,18 @@ def fit(
         belief: prior and bounds of the K coefficients.
         start: coefficients to start from, e.g. those of a neighbouring fit; it changes how fast the
             answer is found, not the answer.
+        tolerance: how far a step may still lower the loss, as a share of it, for the fit to end.
     """
     if start is not None:
-        found = _descend(pieces, belief, start)
+        found = _descend(pieces, belief, start, tolerance)
         # A start so far off that no patient's risk moves any more leads nowhere.
         if found.converged:
             return found
-    return _descend(pieces, belief, None)
+    return _descend(pieces, belief, None, tolerance)
 
 
 def _descend(
-    pieces: Callable[[FloatArray], Sums], belief: Belief, start: FloatArray | None
+    pieces: Pieces, belief: Belief, start: FloatArray | None, tolerance: float
 ) -> Posterior:
     """Newton steps from a start, or from what is believed."""
     lower, upper, precision, mean = _with_free_intercept(belief)
@@ -157,7 +166,7 @@ def _descend(
     for _ in range(STEPS):
         step = _step(now, theta, lower, upper)
         fall = -float(now.gradient @ step)
-        if fall <= TOLERANCE * (1.0 + abs(now.loss)):
+        if fall <= tolerance * (1.0 + abs(now.loss)):
             # The last step is too small to be doubted, and it squares the error that is left.
             then = np.clip(theta + step, lower, upper)
             return _found(theta, then, now, precision, mean, converged=True)

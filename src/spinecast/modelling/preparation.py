@@ -55,7 +55,7 @@ class Preparation:
 
     def _rows(self, completion: Completion) -> Rows:
         codes, guesses = completion.codes, completion.guesses
-        filled = codes.copy()
+        filled = codes.copy(order="K")
         columns = self.encoding.encode(codes)
         for block in guesses.blocks:
             mean = block.mean(self._values)

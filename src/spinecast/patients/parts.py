@@ -94,16 +94,20 @@ class Part:
                     rows_at_once, row_groups=groups, columns=columns(schema)
                 )
         except (ArrowException, OSError):
-            raise DataRefused("The cohort cannot be read", [_damaged(self.path)]) from None
+            raise DataRefused("The cohort cannot be read", [damage(self.path)]) from None
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A cohort on disk: its file or folder, its parts in order, and how many rows in all."""
+    """A cohort on disk: its file or folder, its parts in order, and how many rows in all.
+
+    `damaged` says which files were passed over, where that was allowed.
+    """
 
     path: Path
     parts: tuple[Part, ...]
     columns: tuple[str, ...]
+    damaged: tuple[Problem, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -129,11 +133,13 @@ class Parts:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def parts_of(path: Path, rows_at_once: int = ROWS_AT_ONCE) -> Parts:
+def parts_of(
+    path: Path, rows_at_once: int = ROWS_AT_ONCE, *, without_damaged: bool = False
+) -> Parts:
     """The parts of a Parquet file or of a folder of Parquet files with the same columns.
 
     Small row groups of a file are taken together, up to `rows_at_once`. Files without rows are
-    no parts; files that begin with `_` or `.` are passed over.
+    no parts; files that begin with `_` or `.` are passed over, damaged ones with `without_damaged`.
 
     Raises:
         UsageRefused: there is no such file or folder.
@@ -142,6 +148,7 @@ def parts_of(path: Path, rows_at_once: int = ROWS_AT_ONCE) -> Parts:
     """
     found = [path] if path.is_file() else _files(path)
     problems: list[Problem] = []
+    damaged: list[Problem] = []
     known: list[tuple[Path, Any]] = []
     for file in found:
         if file.suffix.lower() != ENDING or not file.is_file():
@@ -150,7 +157,9 @@ def parts_of(path: Path, rows_at_once: int = ROWS_AT_ONCE) -> Parts:
         try:
             known.append((file, parquet.read_metadata(file)))
         except (ArrowException, OSError):
-            problems.append(_damaged(file))
+            damaged.append(damage(file))
+    if not (without_damaged and known):
+        problems += damaged
     for file, metadata in known[1:]:
         problems += _differences(file, metadata, *known[0])
     if problems:
@@ -160,7 +169,8 @@ def parts_of(path: Path, rows_at_once: int = ROWS_AT_ONCE) -> Parts:
         given = f"{len(known)} Parquet files, none of which has a row"
         allowed = "one row for each patient is needed"
         raise DataRefused("The folder is not a cohort", [Problem(str(path), given, allowed)])
-    return Parts(path, parts, tuple(known[0][1].schema.to_arrow_schema().names))
+    columns = tuple(known[0][1].schema.to_arrow_schema().names)
+    return Parts(path, parts, columns, tuple(damaged))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -282,6 +292,7 @@ def _stray(file: Path) -> Problem:
     )
 
 
-def _damaged(file: Path) -> Problem:
+def damage(file: Path) -> Problem:
+    """What is said of a file that cannot be read."""
     given = "it is not a Parquet file, or it is damaged or cannot be read"
     return Problem(file.name, given, "a whole Parquet file is needed", "Write it again.")

@@ -107,14 +107,14 @@ def _sizes(
     if not 0.5 < auroc < 1:
         return None, None
     inside = np.clip(result.unseen[OURS][0], 1e-9, 1 - 1e-9)
-    columns, patients = len(result.model.encoding), len(result.y)
+    columns, learned = len(result.model.encoding), result.learned
     return (
-        for_development(parameters=columns, prevalence=prevalence, auroc=auroc, patients=patients),
+        for_development(parameters=columns, prevalence=prevalence, auroc=auroc, patients=learned),
         for_validation(
             prevalence=prevalence,
             auroc=auroc,
             spread=Spread.of_risks(inside),
             threshold=thresholds[0] if thresholds else None,
-            patients=patients,
+            patients=len(result.y),
         ),
     )

@@ -13,9 +13,8 @@ from spinecast.drawing.plots import calibration_plot, comparison_plot
 from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.sentences import FIRST_REPEAT
+from spinecast.reports.sentences import one_risk, unseen_in_words
 
-FOLDS = "Risks from cross-validation, each patient predicted unseen. "
 BOOTSTRAP = "95% intervals by the bootstrap over patients."
 
 
@@ -56,7 +55,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
         "calibration",
         calibration_plot(result.performance[OURS], remark=remark),
         "Observed against predicted risk.",
-        FOLDS + "Groups of equal size and a smooth curve; " + BOOTSTRAP,
+        unseen_in_words(found) + "Groups of equal size and a smooth curve; " + BOOTSTRAP,
         "performance.json#/performance/spinecast/curve",
     )
     yield Drawn(
@@ -72,7 +71,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
         "performance",
         risk_plot(result.y, found.risk, remark=remark),
         "Predicted risks of patients with and without the outcome.",
-        FIRST_REPEAT,
+        one_risk(found),
         "performance.json#/performance/spinecast/curve/histogram",
     )
     judged = found.judged
@@ -82,7 +81,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
             "decisions",
             decision_plot(judged.decisions, action=judged.thresholds.action, remark=remark),
             "Net benefit over the declared thresholds.",
-            FIRST_REPEAT + " Pointwise 95% intervals by the bootstrap.",
+            one_risk(found) + " Pointwise 95% intervals by the bootstrap.",
             "decision_curve.json#/net_benefit",
         )
 
@@ -106,7 +105,7 @@ def _groups(found: Evidence) -> Iterator[Drawn]:
             remark=_remark(found),
         ),
         "AUROC in each group that is large enough to be judged.",
-        FIRST_REPEAT + " Intervals by DeLong.",
+        one_risk(found) + " Intervals by DeLong.",
         "subgroups.json#/groups",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from spinecast.judging.subgroups import Group
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.parts import Section, Table
-from spinecast.reports.sentences import FIRST_REPEAT
+from spinecast.reports.sentences import one_risk
 from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "observed_expected", "calibration_intercept", "calibration_slope")
@@ -18,7 +18,7 @@ FILE = "subgroups.json#/groups"
 def groups(found: Evidence) -> Section:
     """How good the model is for each group that is large enough to be judged."""
     told_of = found.groups
-    method = f"{FIRST_REPEAT} {told_of.method}"
+    method = f"{one_risk(found)} {told_of.method}"
     rows = [told_of.overall, *told_of.groups]
     tables = [
         Table(
@@ -44,7 +44,7 @@ def groups(found: Evidence) -> Section:
                 FILE,
             )
         )  # fmt: skip
-    tables.extend(_benefits(judged))
+    tables.extend(_benefits(one_risk(found), judged))
     return Section("subgroups", "For whom?", (told_of.in_words,), tuple(tables))
 
 
@@ -76,7 +76,7 @@ def _apart(one: Group) -> Iterator[str]:
             yield write(apart.value, apart.low, apart.high, 2) + mark
 
 
-def _benefits(judged: Sequence[Group]) -> Iterator[Table]:
+def _benefits(risks: str, judged: Sequence[Group]) -> Iterator[Table]:
     """Net benefit at the ends and in the middle of the declared thresholds."""
     thresholds = [one.threshold for one in judged[0].decisions] if judged else []
     if thresholds:
@@ -91,7 +91,7 @@ def _benefits(judged: Sequence[Group]) -> Iterator[Table]:
                 )
                 for one in judged
             ),
-            f"{FIRST_REPEAT} Both ends and the middle of the thresholds declared beforehand; 95% "
+            f"{risks} Both ends and the middle of the thresholds declared beforehand; 95% "
             "intervals by the bootstrap over the patients of the group.",
             FILE,
         )

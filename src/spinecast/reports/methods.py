@@ -13,9 +13,9 @@ from spinecast.reports.parts import Section, Table, lacking
 from spinecast.reports.sentences import (
     POLICY,
     SELECTION,
-    STEPS,
     UNALTERED,
     UPDATING,
+    inside_in_words,
     scheme_in_words,
 )
 
@@ -100,10 +100,10 @@ def made(found: Evidence) -> Iterator[Section]:
             "by them, then recalibration on unseen patients."
         ),
         (
-            f"Cross-validation chose: literature trusted by {choices.weight:g}, priors "
-            f"{choices.scale:g} times as wide, {choices.rounds} rounds of trees."
+            f"Chosen on patients the fits had not seen: literature trusted by {choices.weight:g}, "
+            f"priors {choices.scale:g} times as wide, {choices.rounds} rounds of trees."
         ),
-        f"{scheme_in_words(found)} Inside each fit: {', '.join(STEPS)}.",
+        f"{scheme_in_words(found)} {inside_in_words(found)}",
         UNALTERED,
     )
     yield Section("methods", "How the model was made", tuple(text for text in words if text))

@@ -22,7 +22,6 @@ from spinecast.measures.metrics import MEASURES
 from spinecast.measures.sample_size import SampleSize
 from spinecast.reports.evidence import Evidence
 from spinecast.reports.sentences import (
-    FIRST_REPEAT,
     NOT_RUN,
     POLICY,
     SELECTION,
@@ -33,6 +32,7 @@ from spinecast.reports.sentences import (
     UPDATING,
     internal_in_words,
     limitations,
+    one_risk,
     performance_in_words,
     scheme_in_words,
     simple_in_words,
@@ -47,7 +47,7 @@ def documents(found: Evidence) -> dict[str, Any]:
     told: dict[str, Any] = {
         "performance.json": _performance(found),
         "data.json": found.described.to_dict(),
-        "subgroups.json": found.groups.to_dict() | {"risks": FIRST_REPEAT},
+        "subgroups.json": found.groups.to_dict() | {"risks": one_risk(found)},
         "sample_size.json": _sample_size(found),
         "missing.json": _missing(found),
         "sites.json": _sites(found),
@@ -64,7 +64,7 @@ def documents(found: Evidence) -> dict[str, Any]:
     }
     curve = found.judged.to_dict()["decision_curve"]
     if curve is not None:
-        told["decision_curve.json"] = dict(curve) | {"risks": FIRST_REPEAT}
+        told["decision_curve.json"] = dict(curve) | {"risks": one_risk(found)}
     return {name: plain(document) for name, document in told.items()}
 
 
@@ -80,7 +80,7 @@ def _performance(found: Evidence) -> dict[str, Any]:
         "simple_model": {"simple": list(SIMPLE), "in_words": simple_in_words(found)},
         "model_in_use": None if rival is None else asdict(rival),
         "first_repeat": {
-            "risks": FIRST_REPEAT,
+            "risks": one_risk(found),
             "auroc_delong": judged["auroc_delong"],
             "calibration_distances": judged["calibration_distances"],
             "notes": list(found.judged.notes),
@@ -169,9 +169,7 @@ def _internal(found: Evidence) -> dict[str, Any]:
     return {
         "scheme": scheme,
         "objective": "A model is developed, and judged by internal validation alone.",
-        "test_type": "Internal validation: cross-validation"
-        + (" and bootstrap" if internal and internal.optimism else "")
-        + ", on the patients the model was developed with.",
+        "test_type": _test_type(found),
         "in_words": " ".join(internal_in_words(found)),
         "steps_inside": list(STEPS),
         "analyses": list(analyses(found)),
@@ -181,12 +179,27 @@ def _internal(found: Evidence) -> dict[str, Any]:
     }
 
 
+def _test_type(found: Evidence) -> str:
+    if found.result.apart:
+        return "Internal validation: patients of the same file, set apart by chance."
+    bootstrap = " and bootstrap" if found.internal and found.internal.optimism else ""
+    return (
+        f"Internal validation: cross-validation{bootstrap}, on the patients the model was "
+        "developed with."
+    )
+
+
 def analyses(found: Evidence) -> Iterator[Mapping[str, Any]]:
     """Each analysis with its patients and events."""
     result, internal = found.result, found.internal
     counts = {"patients": len(result.y), "events": int(result.y.sum())}
-    for name in ("development of the model", "cross-validation"):
-        yield {"analysis": name, **counts}
+    facts, apart = result.facts, result.apart
+    if apart:
+        yield {"analysis": "all patients", "patients": facts.patients, "events": facts.events}
+        yield {"analysis": "patients set apart to judge", **counts}
+    else:
+        for name in ("development of the model", "cross-validation"):
+            yield {"analysis": name, **counts}
     if internal is None:
         return
     if internal.optimism:

@@ -16,16 +16,17 @@ from spinecast.measures.evaluation import Comparison, Difference, Estimate
 from spinecast.measures.metrics import MEASURES
 from spinecast.measures.sample_size import SampleSize
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.figures import BOOTSTRAP, FOLDS
+from spinecast.reports.figures import BOOTSTRAP
 from spinecast.reports.parts import Section, Table
 from spinecast.reports.sentences import (
-    FIRST_REPEAT,
     NOT_DECLARED,
     PAIRED,
     limitations,
+    one_risk,
     performance_in_words,
     scheme_in_words,
     simple_in_words,
+    unseen_in_words,
 )
 from spinecast.reports.written import signed, told
 
@@ -80,7 +81,8 @@ def _overall(found: Evidence) -> Section:
         "How good the model is on patients its fits had not seen",
         ("Measure", "Estimate (95% interval)", "Better", "Interval by"),
         tuple(rows),
-        f"{scheme_in_words(found)} Measures are means over the repeats.",
+        scheme_in_words(found)
+        + ("" if found.result.apart else " Measures are means over the repeats."),
         "performance.json#/performance/spinecast/estimates",
     )
     return Section("performance", "How good is it?", tuple(performance_in_words(found)), (table,))
@@ -105,7 +107,7 @@ def _comparison(found: Evidence) -> Section:
             (name, *(told(*_limits(one[measure])) for measure in MEASURED))
             for name, one in result.performance.items()
         ),
-        FOLDS + (AS_IT_IS if result.rival else "") + BOOTSTRAP,
+        unseen_in_words(found) + (AS_IT_IS if result.rival else "") + BOOTSTRAP,
         "performance.json#/performance",
     )
     paired = tuple(_paired(found))
@@ -125,6 +127,7 @@ def _comparison(found: Evidence) -> Section:
 def _paired(found: Evidence) -> Iterator[Table]:
     comparison = found.result.comparison
     by = differences(comparison)
+    folds = "" if found.result.apart else " and the same folds"
     if by:
         yield Table(
             "table-simple",
@@ -138,7 +141,7 @@ def _paired(found: Evidence) -> Iterator[Table]:
                 )
                 for name, parts in by.items()
             ),
-            PAIRED.format(level=comparison.level) + " Above 0, ours is better.",
+            PAIRED.format(folds=folds, level=comparison.level) + " Above 0, ours is better.",
             "performance.json#/comparison/differences",
         )
 
@@ -181,7 +184,7 @@ def _decisions(found: Evidence) -> Section:
             )
             for one in shown
         ),
-        f"{FIRST_REPEAT} Pointwise {curve.level:.0%} intervals by {curve.resamples} bootstrap "
+        f"{one_risk(found)} Pointwise {curve.level:.0%} intervals by {curve.resamples} bootstrap "
         "resamples; thresholds declared beforehand.",
         "decision_curve.json#/net_benefit",
     )  # fmt: skip

@@ -45,11 +45,9 @@ SELECTION = (
     "looking at these patients."
 )
 PAIRED = (
-    "Paired differences on the same patients and the same folds; {level:.0%} intervals by the "
-    "bootstrap over patients, the fits taken as they are. Judged by log-loss, which rewards honest "
-    "risks."
+    "Paired differences on the same patients{folds}; {level:.0%} intervals by the bootstrap over "
+    "patients, the fits taken as they are. Judged by log-loss, which rewards honest risks."
 )
-FIRST_REPEAT = "Each patient's risk is that of the first repeat of the cross-validation."
 SITES = (
     "Each site is predicted by a model that learned at all the others; measures are pooled over "
     "sites by random effects (REML, Hartung-Knapp), with a prediction interval for another site."
@@ -111,13 +109,43 @@ def limitations(found: Evidence) -> Iterator[str]:
 
 def scheme_in_words(found: Evidence) -> str:
     """How patients were split, outside and inside the fits."""
-    split = found.result.recipe.resampling
+    split, apart = found.result.recipe.resampling, found.result.apart
+    if apart is not None:
+        return (
+            f"From {apart.threshold:,} patients on, patients are set apart in place of "
+            f"cross-validation: {apart.judged:,} to judge, {apart.tuned:,} to choose the number of "
+            f"trees and recalibrate; {apart.taught:,} taught. Chance by the patient's id, seed "
+            f"{found.result.recipe.seed}. The model judged is the model kept. Weight and scale of "
+            f"the literature were chosen by {split.inner_folds}-fold cross-validation on "
+            f"{apart.sampled:,} of those who taught; the baselines learned from the same "
+            f"{apart.sampled:,}, and were judged on the same {apart.judged:,}."
+        )
     return (
         f"{split.outer_folds}-fold cross-validation of the whole method, {split.outer_repeats} "
         f"repeats, folds alike in outcome; in each fit, {split.inner_folds}-fold cross-validation "
         f"({split.inner_repeats} repeats) chooses. Whole patients are split, seed "
         f"{found.result.recipe.seed}."
     )
+
+
+def inside_in_words(found: Evidence) -> str:
+    """Which steps saw none of the patients that judge."""
+    where = "Learned without the patients who judge" if found.result.apart else "Inside each fit"
+    return f"{where}: {', '.join(STEPS)}."
+
+
+def one_risk(found: Evidence) -> str:
+    """Which risk stands for a patient where one is needed."""
+    if found.result.apart:
+        return "Each patient's risk is that of the model; none of them taught it."
+    return "Each patient's risk is that of the first repeat of the cross-validation."
+
+
+def unseen_in_words(found: Evidence) -> str:
+    """What a risk in a figure or a table is of."""
+    if found.result.apart:
+        return "Risks of patients set apart, whom no fit had seen. "
+    return "Risks from cross-validation, each patient predicted unseen. "
 
 
 def internal_in_words(found: Evidence) -> Iterator[str]:

@@ -20,7 +20,7 @@ from spinecast.reports.evidence import Evidence
 from spinecast.reports.figures import BOOTSTRAP
 from spinecast.reports.numbers import analyses
 from spinecast.reports.parts import Section, Table
-from spinecast.reports.sentences import NOT_RUN, SITES, STEPS, scheme_in_words
+from spinecast.reports.sentences import NOT_RUN, SITES, inside_in_words, scheme_in_words
 from spinecast.reports.written import signed, told
 
 MEASURED = ("auroc", "log_loss", "calibration_slope", "observed_expected")
@@ -38,7 +38,7 @@ def validation(found: Evidence) -> Iterator[Section]:
     yield Section(
         "internal-validation",
         "Does it flatter itself?",
-        (f"Inside each fit: {', '.join(STEPS)}.", *(internal.notes if internal else ())),
+        (inside_in_words(found), *(internal.notes if internal else ())),
         (*tables, _analyses(found)),
         lacking=() if internal else (NOT_RUN,),
     )

@@ -88,7 +88,10 @@ def _good(found: Evidence) -> Iterator[str]:
         if corrected:
             refits = f"Corrected for optimism by {optimism.used} bootstrap refits"
             yield f"{refits}: {'; '.join(corrected)}."
-    split = found.result.recipe.resampling
+    split, apart = found.result.recipe.resampling, found.result.apart
+    if apart:
+        yield f"Judged on {apart.judged:,} patients set apart by chance; {apart.taught:,} taught."
+        return
     yield (
         f"Cross-validated ({split.outer_folds} folds, {split.outer_repeats} repeats), every step "
         "of the method inside each fold; nobody is predicted by a fit that had seen them."

@@ -94,6 +94,11 @@ def _parameters(result: TrainingResult, data: DataFacts, model_id: str) -> dict[
         "chosen.scale": f"{choices.scale:g}",
         "chosen.rounds": str(choices.rounds),
         "patients": str(result.facts.patients),
+        **(
+            {f"apart.{name}": str(n) for name, n in asdict(result.apart).items()}
+            if result.apart
+            else {}
+        ),
         "events": str(result.facts.events),
         "outcome": result.outcome,
         "registry": result.model.registry.id,

@@ -1,0 +1,175 @@
+"""Scale of training: beside XGBoost alone on the same patients, and in how much memory.
+
+What is measured runs in a process of its own. Ours is counted from shards of checked patients on
+disk to the model and its judgement: population, completion of unknowns, choice of weight and
+scale, coefficients, trees, recalibration, bootstrap refits, facts, judging; without baselines,
+which are other people's models. The peer is counted from completed codes in memory to as many
+trees of the same depth: XGBoost's quantile matrix and `xgboost.train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xgboost
+
+from spinecast.cohorts.store import Shard, Stored, write_shard
+from spinecast.distribution.population import Population
+from spinecast.fitting.boosting import tree_settings
+from spinecast.fitting.large.passes import Workshop
+from spinecast.fitting.large.plan import Plan
+from spinecast.fitting.large.training import train_large
+from spinecast.fitting.recipe import Recipe, TreeRecipe
+from spinecast.knowledge.loading import load_registry
+from spinecast.patients.draws import hashes
+from spinecast.sharing import workers
+from spinecast.simulator.synthetic import simulate
+
+TREES, DEPTH = 300, 2
+SHARD_ROWS = 50_000
+REPEATS = 3
+GIGABYTE = 1024**3
+TIMES, MEMORY = 1.5, {10_000_000: 3.0, 50_000_000: 6.0}
+CORES = 2
+
+
+def recipe() -> Recipe:
+    """Neither side stops before it has grown all its trees."""
+    trees = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
+    return Recipe(baselines=(), trees=trees)
+
+
+def training(folder: Path, rows: int) -> Iterator[str]:
+    """Each claim as it is measured."""
+    patients = folder / f"shards-{rows}"
+    write_patients(patients, rows)
+    repeats = REPEATS if rows <= 1_000_000 else 1
+    if rows <= 1_000_000:
+        runs = [(run("ours", patients), run("theirs", patients)) for _ in range(repeats)]
+        for clock in ("cpu", "wall"):
+            ratio = statistics.median(ours[clock] / theirs[clock] for ours, theirs in runs)
+            mine, peer = (
+                statistics.median(one[clock] for one in side) for side in zip(*runs, strict=True)
+            )
+            yield (
+                f"train {rows:,} rows, {TREES} trees of depth {DEPTH}: {mine:.1f} s {clock}, "
+                f"xgboost alone {peer:.1f} s, {ratio:.2f} times"
+                f"{'' if ratio <= TIMES else f', not {TIMES}'}"
+            )
+    else:
+        runs = [(run("ours", patients), None)]
+    told = runs[0][0]
+    allowed = next((most for many, most in MEMORY.items() if rows <= many), 6.0)
+    yield (
+        f"train {rows:,} rows: {told['peak']:.2f} GB of memory of {allowed:g}, "
+        f"{told['wall']:.0f} s, {told['cpu']:.0f} s of processors"
+    )
+
+
+def write_patients(folder: Path, rows: int, shard_rows: int = SHARD_ROWS) -> None:
+    """Simulated patients whose outcome is known, in shards."""
+    folder.mkdir(exist_ok=True)
+    registry = load_registry()
+    for number, start in enumerate(range(0, rows, shard_rows)):
+        count = min(shard_rows, rows - start)
+        made = simulate(registry, count, 1 + number, lost=0.0)
+        ids = np.array([f"{start + at}" for at in range(count)], dtype=object)
+        patients = Stored(made.codes, made.outcome, hashes(ids))
+        write_shard(folder / f"{number:05d}.parquet", registry.names, patients)
+
+
+def shards_of(folder: Path) -> list[Shard]:
+    rows = [Shard(file, 0) for file in sorted(folder.glob("*.parquet"))]
+    return [Shard(one.path, one.known()) for one in rows]
+
+
+def ours(folder: Path, scratch: Path) -> None:
+    shards, chosen = shards_of(folder), recipe()
+    plan = Plan.of(chosen, sum(shard.rows for shard in shards))
+    memory = int(2.0 * GIGABYTE)
+    with workers(CORES) as share:
+        workshop = Workshop(scratch, share, memory, threads=CORES)
+        given = shards, plan, load_registry(), chosen, workshop
+        train_large(*given, trained_on="simulated", outcome="fbss_12m")
+
+
+def theirs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The completed codes, in 32 bits as XGBoost has them, and the outcomes; not counted."""
+    population = Population.from_registry(load_registry())
+    codes, y = [], []
+    for shard in shards_of(folder):
+        patients = shard.read()
+        filled = population.complete(patients.codes).expected(population.bins.codes)
+        codes.append(filled.astype(np.float32))
+        y.append(patients.y)
+    return np.concatenate(codes), np.concatenate(y)
+
+
+def measure(side: str, folder: Path) -> None:
+    """Run one side and print what it took."""
+    registry = load_registry()
+    given = theirs(folder) if side == "theirs" else None
+    settings = tree_settings(recipe().trees, registry, 1) | {"nthread": CORES}
+    before, start = _cpu(), time.perf_counter()
+    if given is None:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            ours(folder, Path(scratch))
+    else:
+        matrix = xgboost.QuantileDMatrix(given[0], label=given[1], nthread=CORES)
+        xgboost.train(settings, matrix, TREES)
+    own, others = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    # The largest of the children, as often as there are: no less than what they took together.
+    peak = (own + CORES * others) / 1024**2 if given is None else own / 1024**2
+    print(json.dumps({"cpu": _cpu() - before, "wall": time.perf_counter() - start, "peak": peak}))
+
+
+def _cpu() -> float:
+    return sum(
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+
+
+def run(side: str, folder: Path) -> dict[str, float]:
+    told = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, __file__, "--measure", side, str(folder)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
+    found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Print the claims as they are measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, help="where patients are kept; else cleared away")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        measure(given.measure[0], Path(given.measure[1]))
+        return
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in training(given.folder or Path(scratch), given.rows):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""A cohort larger than memory, scored part by part into a folder, by one process or several.
+
+    OUT/scores/      a Parquet file for each part, named after the patients' file
+    OUT/rejected/    the same for rows that were refused, with every reason, where there are any
+    OUT/journal.jsonl
+
+A piece is written whole and then noted in the journal with its SHA-256. The same command again goes
+on where it stopped: pieces that stand as they were noted are not scored a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+from threadpoolctl import threadpool_limits
+
+from spinecast import __version__
+from spinecast.cohorts.cohort import require_columns
+from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
+from spinecast.exchange.redcap_records import is_export
+from spinecast.explaining.batch import patients_of
+from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
+from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
+from spinecast.explaining.scoring import Scorer
+from spinecast.files import whole_file
+from spinecast.patients.answers import Fault
+from spinecast.patients.checking import Surroundings
+from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
+from spinecast.patients.repeats import Repeats, find_repeats
+from spinecast.patients.tables import file_fingerprint
+from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
+
+REJECTIONS = "spinecast.rejected/1"
+GIGABYTES = 2.0
+"""What all processes together may take, unless it is said."""
+PROCESS_BYTES, ROW_BYTES = 300_000_000, 8_000
+"""What a process takes before it reads anything, and about what a row takes in it."""
+LEAST_ROWS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is done to every part: by which model, how, and where the pieces go."""
+
+    model: Path
+    registry: Path | None
+    out: Path
+    run: Run
+    rows_at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A part, the name of its piece, and its rows whose patients stand in an earlier row."""
+
+    part: Part
+    name: str
+    repeated: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def repeats(self) -> str:
+        """A fingerprint of the repeated rows."""
+        told = json.dumps(sorted(self.repeated.items()))
+        return hashlib.sha256(told.encode()).hexdigest() if self.repeated else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What became of a cohort.
+
+    Attributes:
+        rows: its patients, in all pieces that stand now.
+        refused: how many of them could not be scored.
+        pieces: how many pieces stand now.
+        kept: how many of these stood before.
+        again: the pieces that had been altered or lost, and were scored again.
+        damaged: what could not be read.
+    """
+
+    rows: int
+    refused: int
+    pieces: int
+    kept: int
+    again: tuple[str, ...]
+    damaged: tuple[Problem, ...]
+
+
+def rows_within(gigabytes: float | None, processes: int) -> int:
+    """How many rows each process may hold at a time within so much memory."""
+    each = 1e9 * (gigabytes or GIGABYTES) / (processes + 1) - PROCESS_BYTES
+    return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
+
+
+def score_parts(
+    scorer: Scorer | Path,
+    parts: Parts,
+    out: Path,
+    *,
+    registry_folder: Path | None = None,
+    share: Share = alone,
+    rows_at_once: int = ROWS_AT_ONCE,
+    intervals: bool = True,
+    replace: bool = False,
+    progress: Progress = silent,
+) -> Scored:
+    """Score a cohort on disk into a folder, in bounded memory.
+
+    Args:
+        scorer: the model, or its folder; whoever shares the work reads the folder itself.
+        parts: the cohort.
+        out: the folder; one that holds earlier scores of the same by the same is gone on with.
+        registry_folder: the registry the model must have been trained with, if named.
+        share: who does the work; all of them see the files.
+        rows_at_once: rows that each of them holds at a time.
+        intervals: whether the ends of the intervals are worked out.
+        replace: begin anew.
+        progress: told how many rows are scored.
+
+    Raises:
+        UsageRefused: the folder holds other scores or files, another run writes to it, or there
+            is no room; finished pieces stay.
+        DataRefused: the patients' columns are not enough.
+        ModelRefused: the model cannot be used.
+    """
+    if not isinstance(scorer, Scorer):
+        scorer = Scorer.load(scorer, registry_folder)
+    _refuse_unfit(parts, scorer)
+    model, language = scorer.explainer.identity.id, scorer.registry.language
+    run = Run(model, SCHEMA, __version__, intervals, language)
+    # Whoever shares the work may have another folder that names would be relative to.
+    folder, registry_folder = (
+        scorer.bundle.folder.absolute(),
+        registry_folder and registry_folder.absolute(),
+    )
+    job = Job(folder, registry_folder, out.absolute(), run, rows_at_once)
+    with held(out, replace=replace):
+        journal = Journal.open(out, run, parts.files)
+        tasks, damaged = _tasks(parts, out, share, rows_at_once)
+        standing = {t.name: _standing(t, journal, out) for t in tasks if t.name in journal.pieces}
+        kept = {name: piece for name, piece in standing.items() if piece is not None}
+        todo = [task for task in tasks if task.name not in kept]
+        done = dict(kept)
+        rows, total = sum(piece.rows for piece in kept.values()), parts.rows
+        progress("rows scored", rows, total)
+        for task, told in zip(todo, share(partial(score_part, job), todo), strict=True):
+            if isinstance(told, Piece):
+                journal.append("piece", told)
+                done[told.name] = told
+            else:
+                damaged = [*damaged, told]
+            rows += task.part.rows
+            progress("rows scored", rows, total)
+    again = tuple(name for name, piece in standing.items() if piece is None)
+    return Scored(
+        sum(piece.rows for piece in done.values()),
+        sum(piece.refused for piece in done.values()),
+        len(done),
+        len(kept),
+        again,
+        (*parts.damaged, *damaged),
+    )
+
+
+def _refuse_unfit(parts: Parts, scorer: Scorer) -> None:
+    require_columns([name.strip() for name in parts.columns], scorer.registry, to_learn=False)
+    if is_export(parts.columns):
+        given = "it is an export from REDCap, in parts"
+        allowed = "the rows of a patient are joined in one file"
+        problem = Problem(parts.path.name, given, allowed, "Give it as one .csv file.")
+        raise DataRefused("The rows of this export cannot be joined", [problem])
+
+
+def _tasks(
+    parts: Parts, out: Path, share: Share, rows_at_once: int
+) -> tuple[list[Task], list[Problem]]:
+    """The parts with what the others say of them, and what cannot be read of any."""
+    names = dict(zip(parts.parts, _names(parts.parts), strict=True))
+    damaged: list[Problem] = []
+    while True:
+        try:
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=out) as scratch:
+                found = find_repeats(parts, Path(scratch), share, rows_at_once)
+                return [*_each(parts, found, names)], damaged
+        except DataRefused as refused:
+            broken = {problem.where for problem in refused.problems}
+            readable = tuple(part for part in parts.parts if part.path.name not in broken)
+            if len(readable) == len(parts.parts):
+                raise
+            damaged += refused.problems
+            parts = replace(parts, parts=readable)
+        except OSError as error:
+            allowed = "there must be room for 16 bytes a row"
+            problem = Problem(str(out), (error.strerror or "it is full").lower(), allowed)
+            raise UsageRefused("The scores cannot be written", [problem]) from None
+
+
+def _each(parts: Parts, found: Repeats, names: Mapping[Part, str]) -> Iterator[Task]:
+    for part, start in zip(parts.parts, parts.starts, strict=True):
+        yield Task(part, names[part], found.within(start, part))
+
+
+def _names(parts: Sequence[Part]) -> Iterator[str]:
+    """The name of each piece: its file's, with the first row where a file has several parts."""
+    counts = Counter(part.path for part in parts)
+    for part in parts:
+        alone_there = counts[part.path] == 1
+        stem = part.path.name.removesuffix(ENDING)
+        yield f"{stem}{ENDING}" if alone_there else f"{stem}-row-{part.first:010d}{ENDING}"
+
+
+def _standing(task: Task, journal: Journal, out: Path) -> Piece | None:
+    """The piece that was noted for a part, if it is still what would be written."""
+    piece = journal.pieces[task.name]
+    same = (piece.groups, piece.repeats) == (task.part.groups, task.repeats)
+    return piece if same and piece.stands_in(out) else None
+
+
+# --- one part ------------------------------------------------------------------------------------
+
+
+def score_part(job: Job, task: Task) -> Piece | Problem:
+    """Score a part into its piece, wherever this runs; what cannot be read is told as a problem.
+
+    Raises:
+        UsageRefused: the piece cannot be written.
+    """
+    scorer = _scorer(job.model, job.registry, job.run.language)
+    if scorer.explainer.identity.id != job.run.model:
+        raise SpinecastError(f"{job.model} changed while it was used. Run again.")
+    path = job.out / SCORES / task.name
+    rejections: list[pa.Table] = []
+    schema = _columns(scorer, job.run).schema
+    rows = 0
+    try:
+        with whole_file(path) as unfinished, writer(str(unfinished), schema) as file:
+            for table, rejected in _tables(scorer, job, task):
+                file.write_table(table, row_group_size=job.rows_at_once)
+                rows += len(table)
+                rejections += rejected
+    except DataRefused as refused:
+        return refused.problems[0]
+    refused_file = job.out / REJECTED / task.name
+    if rejections:
+        with whole_file(refused_file) as unfinished:
+            parquet.write_table(pa.concat_tables(rejections), unfinished)
+    else:
+        refused_file.unlink(missing_ok=True)
+    return Piece(
+        task.name,
+        task.part.path.name,
+        task.part.groups,
+        rows,
+        sum(len(table.column("row").unique()) for table in rejections),
+        task.repeats,
+        file_fingerprint(path),
+        file_fingerprint(refused_file) if rejections else "",
+    )
+
+
+@lru_cache(maxsize=1)
+def _scorer(model: Path, registry: Path | None, language: str) -> Scorer:
+    return Scorer.load(model, registry).in_language(language)
+
+
+def _columns(scorer: Scorer, run: Run) -> Columns:
+    return Columns.of(scorer.explainer, intervals=run.intervals, origin=True)
+
+
+def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
+    """The scores of some rows at a time, and what is to be said of those refused."""
+    file = task.part.path.name
+    # Several processes share the cores; BLAS threads inside each are in the others' way.
+    with threadpool_limits(1, user_api="blas"):
+        for text in task.part.tables(job.rows_at_once):
+            if not len(text):
+                continue
+            here = {row: told for row, told in task.repeated.items() if row in text.index}
+            patients = patients_of(scorer, text, Surroundings(here))
+            rows = text.index.to_numpy(dtype=np.int64)
+            pieces = [
+                piece.table(Origin(file, rows[piece.places]), intervals=job.run.intervals)
+                for piece in patients.pieces()
+            ]
+            told = [_rejections(file, rows, patients.faults)] if patients.faults else []
+            yield pa.concat_tables(pieces), told
+
+
+def _rejections(
+    file: str,
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    faults: Mapping[int, Sequence[Fault]],
+) -> pa.Table:
+    """One line for each reason: file, row, column, rule, given, allowed, remedy."""
+    reasons = [(int(rows[at]), fault) for at in sorted(faults) for fault in faults[at]]
+    words = ("column", "rule", "given", "allowed", "remedy")
+    columns = {name: [getattr(fault, name) for _, fault in reasons] for name in words}
+    schema = pa.schema(
+        [("file", pa.string()), ("row", pa.int64()), *((name, pa.string()) for name in words)],
+        metadata={"spinecast.schema": REJECTIONS},
+    )
+    told = {"file": [file] * len(reasons), "row": [row for row, _ in reasons], **columns}
+    return pa.table(told, schema=schema)

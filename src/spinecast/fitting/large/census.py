@@ -1,0 +1,61 @@
+"""The first passes over a large cohort: who has what part, and what the patients are like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spinecast.cohorts.store import Shard, Stored
+from spinecast.distribution.census import Counts, Scores
+from spinecast.distribution.population import Population
+from spinecast.explaining.facts import Seen
+from spinecast.fitting.large.lessons import known
+from spinecast.fitting.large.plan import Plan
+from spinecast.knowledge.factors import Registry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What a first look at a piece of a cohort tells; pieces add up.
+
+    Attributes:
+        seen: the values of all patients whose outcome is known.
+        counts: those of the patients who teach, for the population.
+        judging: the patients the model is judged on, in pieces.
+        tuning: those it is tuned on.
+        sample: those of the others on whom choices are made.
+    """
+
+    seen: Seen
+    counts: Counts
+    judging: tuple[Stored, ...]
+    tuning: tuple[Stored, ...]
+    sample: tuple[Stored, ...]
+
+    def __add__(self, other: Look) -> Look:
+        return Look(
+            self.seen + other.seen,
+            self.counts + other.counts,
+            self.judging + other.judging,
+            self.tuning + other.tuning,
+            self.sample + other.sample,
+        )
+
+
+def look(registry: Registry, published: Population, plan: Plan, shard: Shard) -> Look:
+    """The first look at a shard; patients without a known outcome are passed over."""
+    patients = known(shard)
+    hashed = patients.hashed
+    teaching = patients.take(plan.teaches(hashed))
+    return Look(
+        Seen.of(registry, patients.codes, patients.y),
+        published.count(teaching.codes),
+        (patients.take(plan.judges(hashed)),),
+        (patients.take(plan.tunes(hashed)),),
+        (patients.take(plan.is_sampled(hashed)),),
+    )
+
+
+def scored(counted: Population, plan: Plan, shard: Shard) -> Scores:
+    """The second pass: which answers go together, of the patients of a shard who teach."""
+    patients = known(shard)
+    return counted.score(patients.codes[plan.teaches(patients.hashed)])

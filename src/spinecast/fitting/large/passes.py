@@ -1,0 +1,109 @@
+"""A pass over the shards of a cohort: shared out in a bounded number of tasks, added up after.
+
+What a task sends back has a fixed size, and there are at most `TASKS` of them, so the bytes that
+travel do not grow with the number of patients.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import chain
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone, cores
+
+TASKS = 16
+"""Into how many tasks a pass is cut at most; more processes than these would stand idle."""
+
+MEMORY = 4 * 1024**3
+"""Bytes a training may take where nothing else is declared."""
+
+
+class HasRows(Protocol):
+    """A piece of a cohort on disk."""
+
+    @property
+    def rows(self) -> int:
+        """How many patients."""
+        ...
+
+
+class Adds(Protocol):
+    """What adds up over pieces."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """Of two pieces together."""
+        ...
+
+
+Piece = TypeVar("Piece", bound=HasRows)
+Sum = TypeVar("Sum", bound=Adds)
+Answer = TypeVar("Answer")
+
+
+def lots(pieces: Sequence[Piece], most: int = TASKS) -> list[tuple[Piece, ...]]:
+    """Neighbouring pieces taken together, so that no more than `most` lots of like size result."""
+    ends = np.cumsum([piece.rows for piece in pieces])
+    lot = (np.maximum(ends, 1) - 1) * most // max(int(ends[-1]), 1)
+    return [
+        tuple(piece for piece, own in zip(pieces, lot, strict=True) if own == one)
+        for one in np.unique(lot)
+    ]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a large training works, and by whom.
+
+    Attributes:
+        scratch: a folder for what is kept between passes; everybody who shares the work sees it.
+        share: who works on the pieces.
+        memory: how many bytes the trees and what they are made of may take.
+        threads: how many threads grow them; the trees are the same.
+        progress: told what is being done and how far it is.
+    """
+
+    scratch: Path
+    share: Share = alone
+    memory: int = MEMORY
+    threads: int = field(default_factory=cores)
+    progress: Progress = silent
+
+    def over(
+        self, pieces: Sequence[Piece], work: Callable[[Piece], Answer], stage: str
+    ) -> list[Answer]:
+        """What the work answers of each piece, in order."""
+        return list(chain(*self._told(partial(_each, work), lots(pieces), stage)))
+
+    def total(self, pieces: Sequence[Piece], work: Callable[[Piece], Sum], stage: str) -> Sum:
+        """What the work says of all pieces together."""
+        return reduce(operator.add, self._told(partial(_added, work), lots(pieces), stage))
+
+    def _told(
+        self,
+        work: Callable[[tuple[Piece, ...]], Answer],
+        tasks: Sequence[tuple[Piece, ...]],
+        stage: str,
+    ) -> Iterator[Answer]:
+        self.progress(stage, 0, len(tasks))
+        for done, answer in enumerate(self.share(work, tasks), start=1):
+            self.progress(stage, done, len(tasks))
+            yield answer
+
+
+def _each(work: Callable[[Piece], Answer], lot: tuple[Piece, ...]) -> list[Answer]:
+    with threadpool_limits(1, user_api="blas"):
+        return [work(piece) for piece in lot]
+
+
+def _added(work: Callable[[Piece], Sum], lot: tuple[Piece, ...]) -> Sum:
+    with threadpool_limits(1, user_api="blas"):
+        return reduce(operator.add, map(work, lot))

@@ -1,0 +1,257 @@
+"""Many machines: the same answers as one process, whoever is ended on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from ending import (
+    SOURCE,
+    EndAt,
+    bulk,
+    divide,
+    exhaust,
+    grow,
+    misused,
+    refuse,
+    scheduler,
+    square,
+    worker,
+)
+from spinecast.cluster import cluster, program
+from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
+from spinecast.fitting.large.together import together
+from spinecast.knowledge.loading import load_registry
+from spinecast.simulator.synthetic import simulate
+
+# --- what holds for any Share -----------------------------------------------------------------
+
+
+def test_answers_come_in_the_tasks_order(two_workers):
+    assert list(two_workers(square, range(50))) == [number * number for number in range(50)]
+    assert list(two_workers(square, [])) == []
+
+
+def test_few_answers_are_underway_while_nobody_takes_them(two_workers):
+    asked = []
+
+    def tasks():
+        for number in range(1000):
+            asked.append(number)
+            yield number
+
+    answers = two_workers(square, tasks())
+    assert next(answers) == 0
+    assert len(asked) <= 2 * 3 + 1
+    answers.close()
+
+
+def test_what_people_did_wrong_is_said_as_in_one_process(two_workers):
+    problem = Problem("row 14", "72", "0 to 10", "Divide by 10.")
+    with pytest.raises(DataRefused) as refused:
+        list(two_workers(refuse, [problem]))
+    assert refused.value.problems == (problem,)
+    assert str(refused.value) == str(DataRefused("The cohort is refused", [problem]))
+
+
+def test_a_bug_says_where_it_is(two_workers):
+    with pytest.raises(ZeroDivisionError) as bug:
+        list(two_workers(divide, [1, 0]))
+    assert bug.traceback[-1].name == "divide"
+
+
+def test_large_answers_warn_nobody(two_workers):
+    assert [len(answer) for answer in two_workers(bulk, [20, 20])] == [20 * 1024**2] * 2
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def test_a_worker_ended_in_the_middle_changes_no_answer(losing):
+    ending = losing()
+    assert list(ending(square, range(20))) == [number * number for number in range(20)]
+    assert ending.ended() == 1
+
+
+def test_work_that_ends_every_worker_is_given_up(two_workers):
+    with pytest.raises(SpinecastError, match="memory"):
+        list(two_workers(exhaust, [1]))
+    two_workers.client.wait_for_workers(2, timeout=30)
+    assert list(two_workers(square, [3])) == [9]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_ended_while_trees_grow_changes_none(two_workers, tmp_path, rank):
+    two_workers.client.wait_for_workers(2, timeout=30)
+    flag = tmp_path / "ended"
+    alone = grow(12, [], range(6), tmp_path)
+    both = together(two_workers, partial(grow, 12, [EndAt(flag, rank)]), halves)
+    assert flag.exists()
+    assert both == alone
+
+
+def halves(members):
+    return [range(6)[member::members] for member in range(members)]
+
+
+def test_an_error_of_the_trees_own_is_not_tried_again(two_workers):
+    with pytest.raises(Exception, match="no such thing"):
+        together(two_workers, misused, halves)
+
+
+# --- a scheduler of one's own -----------------------------------------------------------------
+
+
+def test_workers_of_another_version_are_refused_and_both_are_named(tmp_path):
+    with (
+        scheduler(tmp_path) as (_, address),
+        worker(address, version="0.0.1", python=("3", "99", "0")),
+        pytest.raises(UsageRefused) as refused,
+        cluster(address, 1),
+    ):
+        pass
+    assert "spinecast 0.0.1 on Python 3.99" in str(refused.value)
+    assert str(program()) in str(refused.value)
+
+
+def test_a_worker_of_another_version_that_joins_late_is_refused_too(tmp_path):
+    with scheduler(tmp_path) as (_, address), worker(address), cluster(address, 1) as share:
+        assert list(share(square, [2])) == [4]
+        with worker(address, version="0.0.1"):
+            share.client.wait_for_workers(2, timeout=30)
+            with pytest.raises(UsageRefused, match=r"spinecast 0\.0\.1"):
+                list(share(square, range(50)))
+
+
+def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        answers = share(time.sleep, [0.2] * 500)
+        next(answers)
+        process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        with pytest.raises(SpinecastError, match="was lost"):
+            list(answers)
+        assert time.monotonic() - began < 30
+
+
+def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        answers = share(time.sleep, [0.2] * 500)
+        next(answers)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(SpinecastError, match="was lost"):
+            list(answers)
+
+
+def test_workers_that_do_not_see_the_files_are_refused(tmp_path):
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.touch()
+    with cluster(None, 1, seen=[there]) as share:
+        assert list(share(square, [2])) == [4]
+        there.rename(gone)  # as for a worker that joins from a machine without it
+        with pytest.raises(UsageRefused, match="TMPDIR"):
+            list(share(square, [2]))
+
+
+def test_a_scheduler_without_workers_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+    with (
+        scheduler(tmp_path) as (_, address),
+        pytest.raises(UsageRefused, match="has no workers"),
+        cluster(address, 1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "gopher://here:70", ""])
+def test_an_address_where_no_scheduler_is_is_refused(monkeypatch, address):
+    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1):
+        pass
+
+
+def test_without_dask_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageRefused, match=r"spinecast\[dask\]"), cluster(None, 1):
+        pass
+
+
+def test_nothing_of_dask_is_imported_before_it_is_asked_for():
+    code = (
+        "import sys, spinecast.cluster; print('dask' in sys.modules, 'distributed' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["False", "False"]
+
+
+def test_ctrl_c_ends_everybody_quietly(tmp_path):
+    code = (
+        "import time\n"
+        "from spinecast.cluster import cluster\n"
+        "if __name__ == '__main__':\n"
+        "    with cluster(None, 2) as share:\n"
+        "        for answer in share(time.sleep, [0.2] * 500):\n"
+        "            print('begun', flush=True)\n"
+    )
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A program begun in the background of a shell would not heed it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody at once
+    _, told = process.communicate(timeout=30)
+    assert told.count("Traceback") == 1  # this process's own; the command line words it
+    assert told.rstrip().endswith("KeyboardInterrupt")
+    deadline = time.monotonic() + 10
+    while _lives(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _lives(group):
+    """Whether anybody of a group of processes is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_command_says_the_same_by_a_cluster(tmp_path):
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    simulate(load_registry(), 60, 1).frame().to_parquet(folder / "a.parquet")
+    told = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-m", "spinecast", "check", str(folder), *more],
+            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for more in ([], ["--engine", "dask", "--processes", "2"])
+    ]
+    assert told[0].stdout == told[1].stdout
+    assert told[0].stderr == told[1].stderr

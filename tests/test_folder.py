@@ -1,0 +1,459 @@
+"""A cohort scored part by part: the same scores however it is cut, and nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from ending import scheduler, worker
+from spinecast.cluster import cluster
+from spinecast.errors import DataRefused, SpinecastError, UsageRefused
+from spinecast.explaining.batch import read_patients, write_scores
+from spinecast.explaining.columns import SCHEMA
+from spinecast.explaining.folder import score_parts
+from spinecast.patients.answers import as_text
+from spinecast.patients.parts import parts_of
+from spinecast.sharing import workers
+
+COUNT = 600
+# Rows of the cohort that cannot be scored: an age, a word, and a patient who stands twice.
+SPOILT = {3: {"age": "400"}, 250: {"smoking_status": "sometimes"}, 555: {"patient_id": "P20"}}
+
+
+@pytest.fixture(scope="module")
+def patients(registry, candidates) -> pd.DataFrame:
+    """A cohort as text; every third has a factor of its own kind unknown."""
+    columns = {
+        factor.name: [
+            "" if np.isnan(code) else as_text(factor.value_of(code))
+            for code in candidates[:COUNT, at].tolist()
+        ]
+        for at, factor in enumerate(registry.factors)
+    }
+    told = pd.DataFrame({"patient_id": [f"P{n}" for n in range(COUNT)]} | columns, dtype="str")
+    for row, answers in SPOILT.items():
+        for name, answer in answers.items():
+            told.loc[row, name] = answer
+    return told
+
+
+def put(patients, where, sizes, group=100):
+    """The cohort in files of so many rows."""
+    where.mkdir(parents=True)
+    start = 0
+    for at, size in enumerate(sizes):
+        table = pa.Table.from_pandas(patients.iloc[start : start + size], preserve_index=False)
+        parquet.write_table(table, where / f"{'abcdefgh'[at]}.parquet", row_group_size=group)
+        start += size
+    return where
+
+
+def read(out) -> pd.DataFrame:
+    """All scores of a folder, in the order of its files and rows."""
+    files = sorted((out / "scores").iterdir())
+    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+
+def numbers(scores) -> np.ndarray:
+    return scores.select_dtypes("float64").to_numpy()
+
+
+def noted(out):
+    """The names of the pieces in the journal, in the order in which they were finished."""
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    return [line["piece"]["name"] for line in lines if "piece" in line]
+
+
+@pytest.fixture(scope="module")
+def cohort(patients, tmp_path_factory):
+    return put(patients, tmp_path_factory.mktemp("cohort") / "in", [100] * 6)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scorer, cohort, tmp_path_factory):
+    """The same cohort scored at once, without any trouble."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    score_parts(scorer, parts_of(cohort), out)
+    return out
+
+
+# --- laws ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "group", "part", "at_once"),
+    [
+        ([600], 600, 600, 600),
+        ([600], 50, 150, 70),
+        ([1, 399, 200], 100, 100, 33),
+        ([300, 300], 7, 20, 5),
+    ],
+)
+def test_scores_are_the_same_however_the_cohort_is_cut(
+    scorer, patients, undisturbed, tmp_path, sizes, group, part, at_once
+):
+    source = put(patients, tmp_path / "in", sizes, group)
+    found = score_parts(scorer, parts_of(source, part), tmp_path / "out", rows_at_once=at_once)
+    assert (found.rows, found.refused, found.damaged) == (COUNT, len(SPOILT), ())
+    here, there = read(tmp_path / "out"), read(undisturbed)
+    assert here["patient_id"].tolist() == there["patient_id"].tolist()
+    for name in ("status", "unknown", "cautions", "model"):
+        pd.testing.assert_series_equal(here[name], there[name])
+    np.testing.assert_allclose(numbers(here), numbers(there), rtol=0, atol=1e-12)
+
+
+def test_a_folder_holds_the_scores_of_the_file(scorer, patients, undisturbed, tmp_path):
+    file = tmp_path / "patients.parquet"
+    patients.to_parquet(file)
+    write_scores(read_patients(scorer, file), tmp_path / "scores.parquet")
+    one = pd.read_parquet(tmp_path / "scores.parquet")
+    many = read(undisturbed)
+    assert [name for name in many if name not in ("file", "row")] == list(one)
+    assert one["status"].tolist() == many["status"].tolist()
+    np.testing.assert_allclose(numbers(many), numbers(one), rtol=0, atol=1e-12)
+
+
+def test_several_processes_write_the_same_bytes(scorer, cohort, undisturbed, tmp_path):
+    with workers(2) as share:
+        score_parts(scorer, parts_of(cohort), tmp_path / "out", share=share)
+    for file in sorted((undisturbed / "scores").iterdir()):
+        assert (tmp_path / "out/scores" / file.name).read_bytes() == file.read_bytes()
+    assert noted(tmp_path / "out") == noted(undisturbed)
+
+
+def test_every_row_says_where_it_comes_from(undisturbed, cohort):
+    for file in cohort.iterdir():
+        scores = pd.read_parquet(undisturbed / "scores" / file.name)
+        assert set(scores["file"]) == {file.name}
+        assert scores["row"].tolist() == list(range(2, 102))
+        assert scores["patient_id"].tolist() == pd.read_parquet(file)["patient_id"].tolist()
+
+
+# --- what is in a piece ----------------------------------------------------------------------
+
+
+def test_columns_are_typed_and_the_schema_has_a_version(scorer, undisturbed):
+    schema = parquet.read_schema(undisturbed / "scores/a.parquet")
+    assert schema.metadata[b"spinecast.schema"] == SCHEMA.encode()
+    assert schema.metadata[b"spinecast.model"] == scorer.explainer.identity.id.encode()
+    words = {"patient_id", "file", "status", "reasons", "unknown", "cautions", "model"}
+    for column in schema:
+        kind = pa.string() if column.name in words else pa.float64()
+        assert column.type == (pa.int64() if column.name == "row" else kind)
+    metadata = parquet.read_metadata(undisturbed / "scores/a.parquet").row_group(0)
+    encoded = {
+        metadata.column(at).path_in_schema: metadata.column(at).encodings
+        for at in range(metadata.num_columns)
+    }
+    assert all("RLE_DICTIONARY" in encoded[name] for name in ("status", "cautions", "model"))
+
+
+def test_a_refused_row_stands_in_place_and_in_a_file_of_its_own(undisturbed):
+    scores = read(undisturbed)
+    refused = scores.index[scores["status"] == "refused"].tolist()
+    assert refused == sorted(SPOILT)
+    assert scores.loc[refused, "risk"].isna().all()
+    assert scores.drop(refused)[["risk", "low", "high"]].notna().all(axis=None)
+    names = sorted(file.name for file in (undisturbed / "rejected").iterdir())
+    assert names == ["a.parquet", "c.parquet", "f.parquet"]
+    told = pd.read_parquet(undisturbed / "rejected/f.parquet")
+    assert list(told) == ["file", "row", "column", "rule", "given", "allowed", "remedy"]
+    assert told.loc[0, ["file", "row", "rule"]].tolist() == ["f.parquet", 57, "duplicate_patient"]
+    assert "row 22 of a.parquet" in told.loc[0, "allowed"]
+
+
+def test_without_intervals_everything_else_is_the_same(scorer, cohort, undisturbed, tmp_path):
+    score_parts(scorer, parts_of(cohort), tmp_path / "out", intervals=False)
+    there = read(undisturbed).drop(columns=["low", "high"])
+    pd.testing.assert_frame_equal(read(tmp_path / "out"), there)
+
+
+def test_a_part_of_refused_rows_only_has_the_columns_of_the_others(scorer, patients, tmp_path):
+    wrong = patients.head(5).assign(age="400")
+    source = put(pd.concat([patients.iloc[10:15], wrong]), tmp_path / "in", [5, 5])
+    found = score_parts(scorer, parts_of(source), tmp_path / "out")
+    assert (found.rows, found.refused) == (10, 5)
+    schemas = [parquet.read_schema(file) for file in (tmp_path / "out/scores").iterdir()]
+    assert schemas[0].equals(schemas[1])
+
+
+# --- going on where it stopped ---------------------------------------------------------------
+
+
+def counted(calls, work, tasks):
+    """This process does everything, and it is noted which parts."""
+    for task in tasks:
+        calls.append(getattr(task, "name", None))
+        yield work(task)
+
+
+def score(scorer, cohort, out, **more):
+    """Score, and tell which pieces were worked on."""
+    calls = []
+    found = score_parts(scorer, parts_of(cohort), out, share=partial(counted, calls), **more)
+    return found, [name for name in calls if name]
+
+
+def test_what_is_finished_is_not_scored_twice(scorer, cohort, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    found, worked = score(scorer, cohort, out)
+    assert (found.kept, found.pieces, worked) == (6, 6, [])
+    assert (found.rows, found.refused) == (COUNT, len(SPOILT))
+
+
+@pytest.mark.parametrize("harm", ["alter", "remove", "reject"])
+def test_a_piece_that_was_altered_is_scored_again_and_that_is_said(
+    scorer, cohort, undisturbed, tmp_path, harm
+):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    piece = out / "scores/c.parquet"
+    if harm == "alter":
+        piece.write_bytes(piece.read_bytes()[:-1] + b"x")
+    elif harm == "remove":
+        piece.unlink()
+    else:
+        (out / "rejected/c.parquet").write_bytes(b"")
+    found, worked = score(scorer, cohort, out)
+    assert found.again == ("c.parquet",)
+    assert worked == ["c.parquet"]
+    pd.testing.assert_frame_equal(read(out), read(undisturbed))
+    assert score(scorer, cohort, out)[1] == []
+
+
+def test_half_a_line_of_the_journal_counts_as_none(scorer, cohort, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    told = (out / "journal.jsonl").read_bytes()
+    (out / "journal.jsonl").write_bytes(told[:-20])
+    assert score(scorer, cohort, out)[1] == ["f.parquet"]
+    assert (out / "journal.jsonl").read_bytes() == told
+
+
+def test_a_file_that_came_later_is_scored_and_the_others_are_not(scorer, patients, tmp_path):
+    source, out = put(patients.head(200), tmp_path / "in", [100, 100]), tmp_path / "out"
+    score(scorer, source, out)
+    shutil.copy(
+        put(patients.iloc[300:400], tmp_path / "more", [100]) / "a.parquet", source / "x.parquet"
+    )
+    assert score(scorer, source, out)[1] == ["x.parquet"]
+
+
+def test_a_piece_whose_repeats_are_others_now_is_scored_again(scorer, patients, tmp_path):
+    source, out = put(patients.iloc[5:205], tmp_path / "in", [100, 100]), tmp_path / "out"
+    score(scorer, source, out)
+    # The new file comes first, and has a patient of the last.
+    new = put(patients.iloc[110:111], tmp_path / "more", [1]) / "a.parquet"
+    shutil.copy(new, source / "0.parquet")
+    found, worked = score(scorer, source, out)
+    assert worked == ["0.parquet", "b.parquet"]
+    assert found.refused == 1
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from spinecast.explaining import folder
+from spinecast.explaining.folder import score_parts
+from spinecast.patients.parts import parts_of
+from spinecast.sharing import workers
+
+def slowly(job, task):
+    time.sleep(0.1)
+    return score(job, task)
+
+score, folder.score_part = folder.score_part, slowly
+if __name__ == "__main__":
+    model, source, out = map(Path, sys.argv[1:4])
+    with workers(int(sys.argv[4])) as share:
+        score_parts(model, parts_of(source), out, share=share)
+"""
+
+
+@pytest.fixture
+def begun(bundle_folder, cohort, tmp_path):
+    """A run in a process of its own that has finished some pieces and not all."""
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW)
+    out = tmp_path / "out"
+    run = subprocess.Popen([sys.executable, str(program), bundle_folder, cohort, out, "1"])
+    wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
+    assert run.poll() is None
+    yield run, out
+    run.kill()
+    run.wait()
+
+
+def wait_for(true, seconds=60):
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(scorer, cohort, undisturbed, begun):
+    run, out = begun
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    before = noted(out)
+    assert 0 < len(before) < 6
+    found, worked = score(scorer, cohort, out)
+    assert found.again == ()
+    assert before + worked == noted(out) == noted(undisturbed)
+    for file in (undisturbed / "scores").iterdir():
+        assert (out / "scores" / file.name).read_bytes() == file.read_bytes()
+    assert not [file for file in out.rglob(".*") if file.name != ".lock"]
+
+
+def test_two_runs_do_not_write_to_one_folder(scorer, cohort, begun):
+    _, out = begun
+    with pytest.raises(UsageRefused, match="another run is writing to it"):
+        score(scorer, cohort, out)
+
+
+def test_processes_end_when_who_started_them_is_killed(bundle_folder, cohort, tmp_path):
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW.replace("0.1", "0.5"))
+    out = tmp_path / "out"
+    run = subprocess.Popen([sys.executable, str(program), bundle_folder, cohort, out, "2"])
+    wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    assert len(children) >= 2
+    run.kill()
+    run.wait()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+def test_scores_of_another_model_are_not_mixed(scorer, cohort, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    told = (out / "journal.jsonl").read_text()
+    mine = scorer.explainer.identity.id
+    (out / "journal.jsonl").write_text(told.replace(mine, "another-model"))
+    with pytest.raises(UsageRefused, match=f"another-model; now it is {mine}.*--replace"):
+        score(scorer, cohort, out)
+    found, worked = score(scorer, cohort, out, replace=True)
+    assert (found.kept, len(worked)) == (0, 6)
+
+
+def test_other_patients_under_the_same_name_are_refused(scorer, patients, tmp_path):
+    source, out = put(patients, tmp_path / "in", [300, 300]), tmp_path / "out"
+    score(scorer, source, out)
+    os.utime(source / "a.parquet")  # only the time: still the same file
+    assert score(scorer, source, out)[1] == []
+    shutil.copy(source / "b.parquet", source / "a.parquet")
+    with pytest.raises(UsageRefused, match=r"a\.parquet: it is not the file that was scored"):
+        score(scorer, source, out)
+    (source / "a.parquet").unlink()
+    with pytest.raises(UsageRefused, match=r"a\.parquet: it was scored before and is not there"):
+        score(scorer, source, out)
+
+
+def test_a_folder_with_other_files_is_left_alone(scorer, cohort, tmp_path):
+    (tmp_path / "letters.txt").write_text("dear")
+    for replace in (False, True):
+        with pytest.raises(UsageRefused, match=r"holds letters\.txt"):
+            score(scorer, cohort, tmp_path, replace=replace)
+    assert [file.name for file in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_an_altered_journal_is_refused(scorer, cohort, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    told = (out / "journal.jsonl").read_text().splitlines()
+    (out / "journal.jsonl").write_text("\n".join([*told[:2], "{nothing", *told[2:]]) + "\n")
+    with pytest.raises(UsageRefused, match="line 3: it was altered"):
+        score(scorer, cohort, out)
+
+
+@pytest.mark.parametrize("where", ["footer", "ids", "factors"])
+def test_a_damaged_file_stops_no_other(scorer, patients, tmp_path, where):
+    source, out = put(patients, tmp_path / "in", [200, 200, 200], group=200), tmp_path / "out"
+    harmed = source / "b.parquet"
+    content = bytearray(harmed.read_bytes())
+    columns = parquet.read_metadata(harmed).row_group(0)
+    column = columns.column(0 if where == "ids" else columns.num_columns - 1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    if where == "footer":
+        content[-20:] = b"x" * 20
+    else:
+        content[start : start + column.total_compressed_size] = b"x" * column.total_compressed_size
+    harmed.write_bytes(content)
+    found = score_parts(scorer, parts_of(source, without_damaged=True), out)
+    assert [problem.where for problem in found.damaged] == ["b.parquet"]
+    assert noted(out) == ["a.parquet", "c.parquet"]
+    assert sorted(file.name for file in (out / "scores").iterdir()) == noted(out)
+
+
+def test_a_full_disk_leaves_what_is_finished(scorer, cohort, undisturbed, tmp_path):
+    """Nothing larger than two thirds of a piece can be written, as when a disk fills up."""
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    for name in ("d.parquet", "e.parquet"):
+        (out / "scores" / name).unlink()
+    size = (undisturbed / "scores/d.parquet").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size // 3, limits[1]))
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(UsageRefused, match="have room"):
+            score(scorer, cohort, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    names = sorted(file.name for file in (out / "scores").iterdir())
+    assert names == ["a.parquet", "b.parquet", "c.parquet", "f.parquet"]
+    assert score(scorer, cohort, out)[1] == ["d.parquet", "e.parquet"]
+    pd.testing.assert_frame_equal(read(out), read(undisturbed))
+
+
+def test_a_table_without_ids_is_refused_before_anything_is_written(scorer, patients, tmp_path):
+    source = put(patients.drop(columns="patient_id"), tmp_path / "in", [600])
+    with pytest.raises(DataRefused, match="patient_id"):
+        score(scorer, source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- many machines ---------------------------------------------------------------------------
+
+
+def test_a_cluster_that_loses_workers_scores_the_same(
+    scorer, cohort, undisturbed, losing, tmp_path
+):
+    share = losing(0, 1)
+    found = score_parts(scorer, parts_of(cohort), tmp_path / "out", share=share)
+    assert share.ended() == 2
+    assert (found.rows, found.refused, found.damaged) == (COUNT, len(SPOILT), ())
+    assert len(set(noted(tmp_path / "out"))) == len(noted(tmp_path / "out")) == found.pieces
+    pd.testing.assert_frame_equal(read(tmp_path / "out"), read(undisturbed))
+
+
+def test_a_lost_scheduler_leaves_finished_pieces_and_nothing_half_written(
+    scorer, cohort, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+
+        def told(stage, done, total):
+            if done == 200:
+                process.kill()
+
+        with pytest.raises(SpinecastError, match="was lost"):
+            score_parts(scorer, parts_of(cohort), out, share=share, progress=told)
+    assert 2 <= len(noted(out)) < 6
+    assert not list(out.rglob("*.tmp"))
+    found = score_parts(scorer, parts_of(cohort), out)
+    assert 2 <= found.kept < 6
+    pd.testing.assert_frame_equal(read(out), read(undisturbed))

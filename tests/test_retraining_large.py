@@ -1,0 +1,81 @@
+"""A large training goes the same journey: a model folder, a report that says the rule, a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spinecast.cohorts.cohort import check_table
+from spinecast.cohorts.labelled import labelled
+from spinecast.cohorts.store import Stored, write_shard
+from spinecast.errors import SpinecastError
+from spinecast.explaining.scoring import Scorer
+from spinecast.fitting.large.passes import Workshop
+from spinecast.fitting.large.plan import Plan
+from spinecast.fitting.recipe import LargeRecipe
+from spinecast.patients.draws import hashes
+from spinecast.retraining import Destination, retrain_large
+from test_retraining import RECIPE, followed
+
+# MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+LARGE = RECIPE.model_copy(update={"large": LargeRecipe(patients=600, held=150, sample=200)})
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny):
+    return labelled(check_table(followed(tiny, 900), tiny), "cohort")
+
+
+def of(cohort, rows):
+    """Some of the patients, by a yes/no for each."""
+    accepted = cohort.cohort.take(rows)
+    return replace(
+        cohort,
+        checked=replace(cohort.checked, accepted=accepted),
+        labels=replace(cohort.labels, failed=cohort.labels.failed[rows]),
+    )
+
+
+def large(cohort, folder, judging=None):
+    accepted, failed = cohort.cohort, cohort.labels.failed
+    hashed = hashes(accepted.patient_id)
+    shard = write_shard(
+        folder / "all.parquet", accepted.registry.names, Stored(accepted.codes, failed, hashed)
+    )
+    plan = Plan.of(LARGE, shard.known())
+    to = Destination(folder / "model", "large", report=folder / "report", home=folder / "runs")
+    rows = plan.judges(hashed) if judging is None else judging
+    told = retrain_large([shard], plan, of(cohort, rows), LARGE, Workshop(folder, threads=1), to)
+    return told, of(cohort, rows)
+
+
+def test_model_report_and_run_say_who_taught_and_who_judged(cohort, tmp_path):
+    told, judging = large(cohort, tmp_path)
+    apart = told.result.apart
+    training = json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8"))
+    assert training["apart"]["taught"] == apart.taught
+    assert training["recipe"]["large"]["patients"] == 600
+    page = told.page.read_text(encoding="utf-8")
+    assert "From 600 patients on, patients are set apart in place of cross-validation" in page
+    assert f"{apart.taught} taught" in page
+    assert "first repeat of the cross-validation" not in page
+    assert "Inside each fit" not in page
+    # Risks stand beside their patients: the written model gives the same.
+    scorer = Scorer.load(tmp_path / "model")
+    model, known = scorer.explainer.model, judging.labels.is_known
+    margin = model.margin(model.rows(judging.cohort.codes[known]))
+    np.testing.assert_allclose(
+        told.result.unseen["spinecast"][0], 1 / (1 + np.exp(-margin)), atol=1e-9
+    )
+    np.testing.assert_array_equal(told.result.y, judging.labels.failed[known])
+
+
+def test_other_patients_than_the_plan_lets_judge_are_refused(cohort, tmp_path):
+    with pytest.raises(SpinecastError, match="not those that the plan"):
+        large(cohort, tmp_path, np.arange(len(cohort.cohort)) < 100)
+    assert not (tmp_path / "model").exists()

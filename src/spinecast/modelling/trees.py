@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -157,32 +157,53 @@ def _shares(leaves: Sequence[Leaf], reference: FloatArray) -> dict[Product, dict
     of conditions (Moebius inversion), leaving products of conditions that are met.
     """
     shares: dict[Product, dict[int, float]] = {}
+    known = np.asarray(reference, dtype=np.float32)
     for leaf in leaves:
-        for subset in _subsets(tuple(leaf.box)):
-            for factor in leaf.box:
-                share = leaf.value * sum(
-                    (-1) ** (len(subset) - len(met)) * _shapley(leaf, reference, set(met), factor)
-                    for met in _subsets(subset)
-                )
-                if abs(share) > 0.0:
-                    row = shares.setdefault(_product(leaf, subset), {})
-                    row[factor] = row.get(factor, 0.0) + share
+        factors = tuple(leaf.box)
+        kept = tuple(bool(low <= known[f] < high) for f, (low, high) in leaf.box.items())
+        for subset, factor, coefficient in _terms(kept):
+            product = _product(leaf, [factors[at] for at in subset])
+            row = shares.setdefault(product, {})
+            share = leaf.value * coefficient
+            row[factors[factor]] = row.get(factors[factor], 0.0) + share
     return shares
 
 
-def _shapley(leaf: Leaf, reference: FloatArray, met: set[int], factor: int) -> float:
+@cache
+def _terms(kept: tuple[bool, ...]) -> tuple[tuple[tuple[int, ...], int, float], ...]:
+    """For a leaf of which the reference meets these conditions: each subset of the conditions.
+
+    With every factor it says something of, and how much.
+    """
+    conditions = range(len(kept))
+    found = (
+        (
+            subset,
+            factor,
+            sum(
+                (-1) ** (len(subset) - len(met)) * _shapley(kept, set(met), factor)
+                for met in _subsets(subset)
+            ),
+        )
+        for subset in _subsets(conditions)
+        for factor in conditions
+    )
+    return tuple(term for term in found if abs(term[2]) > 0.0)
+
+
+def _shapley(kept: tuple[bool, ...], met: set[int], factor: int) -> float:
     """Shapley value of one factor in the game "is the leaf reached?", patient against reference.
 
     Factors the patient alone meets (p of them) must come in; those the reference alone meets (q)
     must stay out; the value is the chance that this factor decides, in a random order.
     """
-    kept = {f for f, (low, high) in leaf.box.items() if low <= np.float32(reference[f]) < high}
-    if any(f not in met and f not in kept for f in leaf.box) or (factor in met) == (factor in kept):
+    own = [at in met for at in range(len(kept))]
+    if not all(a or b for a, b in zip(own, kept, strict=True)) or own[factor] == kept[factor]:
         return 0.0
-    p = sum(f in met and f not in kept for f in leaf.box)
-    q = sum(f in kept and f not in met for f in leaf.box)
+    p = sum(a and not b for a, b in zip(own, kept, strict=True))
+    q = sum(b and not a for a, b in zip(own, kept, strict=True))
     orders = math.factorial(p + q)
-    if factor in met:
+    if own[factor]:
         return math.factorial(p - 1) * math.factorial(q) / orders
     return -math.factorial(p) * math.factorial(q - 1) / orders
 

@@ -12,7 +12,7 @@ MODEL   = models/demo
 COHORT  = data/synthetic/cohort.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types layers generated generate bench bench-serving bench-quality bench-scale ui lock clean
+.PHONY: help demo serve test check lint types layers generated generate bench bench-scale bench-serving bench-quality ui lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,11 +57,12 @@ generate: $(READY)  ## Write the generated files of data/ anew.
 bench: $(READY)  ## Measure speed and memory against peers, in one run.
 	$(BIN)/python benchmarks/speed.py
 
+bench-scale: $(READY)  ## Measure cohorts of a million rows and more: time, memory, growth.
+	$(BIN)/python benchmarks/scale.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/scoring.py
+
 bench-serving: $(READY)  ## Measure the screen's interface beside MLflow's server (four minutes).
 	$(BIN)/python benchmarks/serving.py
-
-bench-scale: $(READY)  ## Measure a million rows against peers, in one run (ten minutes).
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/scale.py
 
 bench-quality: $(READY)  ## Measure risks against the true ones of simulated cohorts, validation and updates (75 minutes).
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py

@@ -1,13 +1,13 @@
-"""Scale: what large cohorts cost, each beside a peer in the same run. Run with `make bench-scale`.
+"""Scale: what large cohorts cost in time and memory, beside a peer. Run with `make bench-scale`.
 
-Seconds depend on the machine and on what else runs there; ratios much less. Whatever is measured
-runs in a process of its own, so that its memory is its own.
+Every figure is that of a process of its own, so that peak memory is its own too; the median of
+three. Seconds depend on the machine and on what else runs there; ratios much less. `--rows` says
+how many patients, `--only` which sections.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -15,175 +15,149 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import xgboost
-from pyarrow import parquet
-
-from spinecast.cohorts.outcome import derive
-from spinecast.explaining.bundle import write_bundle
-from spinecast.fitting import training
-from spinecast.fitting.recipe import Recipe, ResamplingRecipe
-from spinecast.knowledge.loading import load_registry
-from spinecast.modelling.model import reference_row
-from spinecast.modelling.trees import Trees, leaves_of
-from spinecast.simulator.synthetic import simulate
-
-STORY = {"outcome": "fbss_12m", "data": {"sha256": ""}}
-FILE_ROWS, PART_ROWS = 100_000, 50_000
-PEER_ROWS = 20_000
-"""Of how many rows `pred_contribs` is asked: its time grows with the rows, as is checked."""
-REPEATS = 3
-SHAPES = ((150, 2), (300, 4))
+ROWS = 1_000_000
+TIMES = 3
+SPINECAST = [sys.executable, "-m", "spinecast"]
+GROWTH = (1, 2, 5)
+"""How many times as many rows, to show how time and memory grow."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One claim: what was measured, and whether the goal holds."""
+class Cost:
+    """Seconds on the wall, seconds of all cores, and peak memory in MB of a process."""
 
-    what: str
-    measured: str
-    goal: str
-    reached: bool
+    wall: float
+    cpu: float
+    peak: float
 
     def __str__(self) -> str:
-        verdict = "" if self.reached else "  not reached"
-        return f"{self.what:58s} {self.measured:52s} {self.goal}{verdict}"
+        return f"{self.wall:7.1f} s  {self.cpu:7.1f} s cpu  {self.peak:6,.0f} MB"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was measured, beside what, and the goal."""
+
+    what: str
+    ours: Cost
+    peer: str = ""
+    theirs: Cost | None = None
+    goal: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.what:44s} {self.ours}"
+        if self.theirs:
+            ratio = f"{self.ours.wall / self.theirs.wall:.2f} times"
+            line += f"\n{self.peer:>44s} {self.theirs}  {ratio}"
+        return f"{line}  (goal: {self.goal})" if self.goal else line
+
+
+def cost(command: list[str], allowed: tuple[int, ...] = (0,)) -> Cost:
+    """The median cost of a command."""
+    found = sorted((_once(command, allowed) for _ in range(TIMES)), key=lambda one: one.wall)
+    return Cost(
+        *(
+            statistics.median(getattr(one, name) for one in found)
+            for name in ("wall", "cpu", "peak")
+        )
+    )
+
+
+def _once(command: list[str], allowed: tuple[int, ...]) -> Cost:
+    start = time.perf_counter()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **quiet)  # noqa: S603 - our own commands
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in allowed:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    wall = time.perf_counter() - start
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def python(text: str, *words: object) -> list[str]:
+    """The command that runs some Python."""
+    return [sys.executable, "-c", text, *map(str, words)]
+
+
+def cohort(folder: Path, rows: int) -> Path:
+    """A simulated cohort in one file."""
+    path = folder / f"cohort-{rows}.parquet"
+    if not path.exists():
+        many = [*SPINECAST, "simulate", "--patients", str(rows), "--seed", "5", "--out", str(path)]
+        subprocess.run(many, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - likewise
+    return path
+
+
+def times_as_many(path: Path, times: int) -> Path:
+    """The same patients several times under other ids, in a folder of as many files."""
+    folder = path.with_name(f"{path.stem}-{times}")
+    folder.mkdir(exist_ok=True)
+    # Not in this process: a child's peak memory begins with that of its parent.
+    subprocess.run(python(COPIES, path, folder, times), check=True)  # noqa: S603 - likewise
+    return folder
+
+
+COPIES = """
+import sys
+import pyarrow as pa
+from pyarrow import compute, parquet
+path, folder, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+table = parquet.read_table(path)
+text = table.schema.field("patient_id").type
+for number in range(times):
+    mark, none = pa.scalar(f"-{number}", text), pa.scalar("", text)
+    ids = compute.binary_join_element_wise(table["patient_id"], mark, none)
+    parquet.write_table(table.set_column(0, "patient_id", ids), f"{folder}/{number:03d}.parquet")
+"""
+
+
+# --- the sections --------------------------------------------------------------------------------
+
+
+def checking(folder: Path, rows: int) -> Iterator[Line]:
+    """`check`: beside pandas reading the same file, and how it grows."""
+    one = cohort(folder, rows)
+    pandas = python("import sys, pandas; pandas.read_parquet(sys.argv[1])", one)
+    survey = python(SURVEY, one)
+    read = cost(pandas)
+    yield Line(f"the survey of {rows:,} rows", cost(survey), "pandas reads it", read, "3 times")
+    for times in GROWTH:
+        many = str(times_as_many(one, times))
+        for processes in ("1", "2"):
+            command = [*SPINECAST, "check", many, "--processes", processes]
+            what = f"check, {times * rows:,} rows, {processes} process(es)"
+            yield Line(what, cost(command))
+
+
+SURVEY = """
+import sys
+from pathlib import Path
+from spinecast.cohorts.survey import survey
+from spinecast.knowledge.loading import load_registry
+from spinecast.patients.parts import parts_of
+survey(parts_of(Path(sys.argv[1])), load_registry(), sample=200_000, rows_at_once=65_536)
+"""
+
+SECTIONS: tuple[Callable[[Path, int], Iterator[Line]], ...] = (checking,)
 
 
 def main() -> None:
-    """Print the claims, section by section, as they are measured."""
-    sections: dict[str, Callable[[Path, int], Iterator[Claim]]] = {"scoring": scoring}
+    """Print every section, line by line as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=[*sections])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--large", action="store_true", help="also ten times as many rows")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--only", nargs="*", choices=[one.__name__ for one in SECTIONS])
     given = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     with tempfile.TemporaryDirectory() as scratch:
-        for name in given.sections:
-            for rows in (given.rows, *([10 * given.rows] if given.large else [])):
-                for claim in sections[name](Path(scratch), rows):
-                    print(claim, flush=True)
-
-
-# --- scoring -------------------------------------------------------------------------------------
-
-
-def scoring(folder: Path, rows: int) -> Iterator[Claim]:
-    """File to file, beside `pred_contribs` of the same trees on rows that lie in memory."""
-    patients = folder / f"patients-{rows}"
-    codes = _write_patients(patients, rows)
-    for trees, depth in SHAPES:
-        model = folder / f"model-{trees}-{depth}"
-        booster = model.with_suffix(".ubj")
-        if not model.exists():
-            _write_model(model, booster, trees, depth)
-        for more, times, word in ((["--without-intervals"], 3, "without"), ([], 1, "with")):
-            runs = [
-                (_contribute(booster, codes), _score(patients, model, folder / "out", more))
-                for _ in range(REPEATS if rows <= 1_000_000 else 1)
-            ]
-            ratio = statistics.median(ours["rate"] / theirs for theirs, ours in runs)
-            ours = statistics.median(told["rate"] for _, told in runs)
-            peak = max(told["megabytes"] for _, told in runs)
-            yield Claim(
-                f"score {rows:,} rows, {trees} trees of depth {depth}, {word} intervals",
-                f"{ours:,.0f} rows/s, {ratio:.2f} times pred_contribs, {peak:,.0f} MB",
-                f"{times} times, under 2,000 MB",
-                ratio >= times and peak < 2000,
-            )
-
-
-def _write_patients(folder: Path, rows: int) -> np.ndarray:
-    """Simulated patients in files; their answers repeat after `FILE_ROWS`, their ids do not."""
-    folder.mkdir()
-    made = simulate(load_registry(), min(rows, FILE_ROWS), 5)
-    table = pa.Table.from_pandas(made.frame(), preserve_index=False)
-    at = table.column_names.index("patient_id")
-    for start in range(0, rows, FILE_ROWS):
-        count = min(FILE_ROWS, rows - start)
-        ids = pa.array([f"SIM-{number:09d}" for number in range(start, start + count)])
-        named = table.slice(0, count).set_column(at, "patient_id", ids)
-        file = folder / f"patients-{start:09d}.parquet"
-        parquet.write_table(named, file, row_group_size=PART_ROWS)
-    return made.cohort().codes[:PEER_ROWS]
-
-
-def _write_model(folder: Path, file: Path, count: int, depth: int) -> None:
-    """A model with as many trees as claimed, whatever cross-validation would have kept."""
-    registry = load_registry()
-    cohort = simulate(registry, 2_000, 1, lost=0.0).cohort()
-    y = derive(registry, cohort.columns())
-    recipe = Recipe(baselines=(), resampling=ResamplingRecipe(outer_repeats=1, outer_folds=2))
-    result = training.train(
-        registry, cohort.codes, y, recipe, trained_on="simulated", outcome="fbss_12m"
-    )
-    known = ~np.isnan(y)
-    rows = result.model.rows(cohort.codes[known])
-    signs = "(" + ",".join(str(factor.sign) for factor in registry.factors) + ")"
-    settings = {"max_depth": depth, "eta": 0.05, "base_score": 0.5, "monotone_constraints": signs}
-    matrix = xgboost.DMatrix(rows.codes, label=y[known], base_margin=result.model.margin(rows))
-    booster = xgboost.train(settings | {"objective": "binary:logistic"}, matrix, count)
-    text = booster.save_raw("json").decode()
-    leaves = leaves_of(json.loads(text))
-    trees = Trees.fold(leaves, reference_row(registry), result.model.recalibration.slope)
-    write_bundle(folder, replace(result.model, trees=trees), result.facts, text, STORY)
-    booster.save_model(file)
-
-
-def _contribute(file: Path, codes: np.ndarray) -> float:
-    """Rows a second of XGBoost's contributions, on every core, on a matrix that is made already."""
-    booster = xgboost.Booster({"nthread": os.cpu_count()}, model_file=file)
-    matrix = xgboost.DMatrix(codes)
-    booster.predict(matrix, pred_contribs=True)
-    start = time.perf_counter()
-    booster.predict(matrix, pred_contribs=True)
-    return len(codes) / (time.perf_counter() - start)
-
-
-def _score(patients: Path, model: Path, out: Path, more: list[str]) -> dict[str, float]:
-    """Rows a second and memory of the command, from its start to its end."""
-    command = ["score", patients, "--model", model, "--out", out, "--replace", *more]
-    told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", MEASURED, *map(str, command)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    seconds, kilobytes = map(float, told.stdout.split())
-    return {"rate": _rows(patients) / seconds, "megabytes": kilobytes / 1024}
-
-
-def _rows(folder: Path) -> int:
-    return sum(parquet.read_metadata(file).num_rows for file in folder.iterdir())
-
-
-# The memory is that of the command and of all processes it started, at their common peak.
-MEASURED = """
-import subprocess, sys, threading, time
-from pathlib import Path
-
-def resident(pid):
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    return pages * 4 + sum(map(resident, children))
-
-start = time.perf_counter()
-run = subprocess.Popen([sys.executable, "-m", "spinecast", *sys.argv[1:]])
-peak = 0
-while run.poll() is None:
-    peak = max(peak, resident(run.pid))
-    time.sleep(0.05)
-assert run.returncode == 0
-print(time.perf_counter() - start, peak)
-"""
+        for section in SECTIONS:
+            if not given.only or section.__name__ in given.only:
+                print(f"\n{section.__doc__}")
+                for line in section(Path(scratch), given.rows):
+                    print(line, flush=True)
+    print(f"\n{os.cpu_count()} cores; wall, cores and peak memory of the main process.")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from spinecast.cohorts.cohort import check_table
 from spinecast.cohorts.definitions import DefinitionCount
 from spinecast.cohorts.outcome import Labels
 from spinecast.measures.evaluation import evaluate
+from spinecast.patients.reasons import FIRST
 
 CELLS = st.text(st.characters(codec="ascii", exclude_categories=("C", "Z")), max_size=12)
 LINES = st.integers(1, 4).flatmap(
@@ -100,9 +101,9 @@ def test_all_rows_are_accounted_for_and_the_most_broken_rule_comes_first(tiny):
 
 
 def test_twenty_reasons_are_spelled_out_and_more_are_told_by_column_and_rule(tiny):
-    rows = [{"patient_id": f"{n}", "pain": "11"} for n in range(console.SHOWN)]
+    rows = [{"patient_id": f"{n}", "pain": "11"} for n in range(FIRST)]
     said = list(console.checked(checked(tiny, *rows)))
-    assert sum(line.startswith("  - row ") for line in said) == console.SHOWN
+    assert sum(line.startswith("  - row ") for line in said) == FIRST
     rows += [{"patient_id": f"more {n}", "pain": f"{12 + n % 4}"} for n in range(1_230)]
     rows += [{"patient_id": "more 0", "pain": "3"}]
     said = list(console.checked(checked(tiny, *rows)))
@@ -145,9 +146,11 @@ def test_what_is_least_known_comes_first_and_what_is_known_does_not_come(tiny):
 
 def test_outcomes_are_counted_without_dividing_by_nobody():
     nobody = Labels("failed", np.full(3, math.nan), 0)
-    assert console.followed(nobody, 3) == "Outcome failed: known for 0 of 3 patients, 0 failed."
+    assert (
+        console.followed(nobody.followed) == "Outcome failed: known for 0 of 3 patients, 0 failed."
+    )
     some = Labels("failed", np.array([1, 0, 0, 0, math.nan]), 2)
-    assert console.followed(some, 5) == (
+    assert console.followed(some.followed) == (
         "Outcome failed: known for 4 of 5 patients, 1 failed (25.0%); 2 seen outside the window."
     )
 

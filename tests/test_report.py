@@ -435,7 +435,7 @@ def test_one_site_and_no_dates_are_said(result, labelled, bundle, tmp_path):
         site=np.full(many, "here", dtype=object),
         index_date=np.full(many, np.datetime64("NaT"), dtype=cohort.index_date.dtype),
     )
-    alike = replace(labelled, checked=replace(labelled.checked, accepted=one))
+    alike = replace(labelled, cohort=one)
     page = written(result, alike, bundle, tmp_path / "r")
     assert "Not applicable. All patients come from one site." in page
     assert "Not by period: the dates are not known, or all the same." in page

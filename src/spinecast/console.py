@@ -257,22 +257,25 @@ def _why_unknown(count: DefinitionCount) -> str:
     return f"{count.unknown:,} ({why})" if count.unknown and why else f"{count.unknown:,}"
 
 
-def suspicious(found: Sequence[Suspicion]) -> Iterable[str]:
-    """What looks like an error of coding: what was seen, why perhaps, what to do."""
+def suspicious(found: Sequence[Suspicion], sampled: str = "") -> Iterable[str]:
+    """What looks like an error of coding: what was seen, in whom, why perhaps, what to do."""
+    whom = f", {sampled}" if sampled else ""
     yield ""
     if not found:
-        yield "Beside what is published, nothing looks like an error of coding."
+        yield f"Beside what is published, nothing looks like an error of coding{whom}."
         return
-    yield f"Looks like an error of coding ({len(found)}; no row was rejected for it):"
+    yield f"Looks like an error of coding ({len(found)}; no row was rejected for it){whom}:"
     for one in found:
         where = f" at {one.site[:40]}" if one.site else ""
         yield f"  - {' and '.join(one.columns)}{where}: {one.seen}."
         yield f"    Likely: {one.cause}. {one.remedy}"
 
 
-def first_table(told: FirstTable) -> Iterable[str]:
+def first_table(told: FirstTable, sampled: str = "") -> Iterable[str]:
     """Table 1 on a terminal."""
     yield ""
+    if sampled:
+        yield f"Counted {sampled}:"
     yield from table([[cell[:48] for cell in row] for row in (told.heads, *told.rows)])
     yield f"  {told.note}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +18,13 @@ from spinecast.cli.options import (
     site_of,
     site_option,
 )
+from spinecast.cli.work import Work, refuse_site, work_options
 from spinecast.errors import DataRefused
+
+if TYPE_CHECKING:
+    from spinecast.cohorts.survey import Survey
+    from spinecast.knowledge.factors import Registry
+    from spinecast.site.declaration import Site
 
 TABLES = [".csv", ".parquet"]
 UNTIDY = [".csv", ".xlsx"]
@@ -110,6 +118,7 @@ def map_columns(
 @click.option("--table", type=FILE, help="Write Table 1, small counts kept back (.csv .html .md).")
 @site_option
 @registry_option
+@work_options
 def check(
     cohort: Path,
     rejected: Path | None,
@@ -117,54 +126,85 @@ def check(
     table: Path | None,
     site_file: Path | None,
     registry_folder: Path | None,
+    work: Work,
 ) -> None:
     """Say which rows of a cohort are accepted, why others are not, and what looks miscoded.
 
-    With --site, also what the mapping made of the hospital's own columns. Exit code 3 when any row
-    is rejected.
+    COHORT is a file, or a folder of Parquet files however large. With --site, also what the mapping
+    made of the hospital's own columns. Exit code 3 when any row is rejected.
     """
     from spinecast import console
-    from spinecast.cohorts import cohort as cohorts
     from spinecast.cohorts import outcome
-    from spinecast.cohorts.definitions import compare_definitions
     from spinecast.judging import first_table
     from spinecast.judging.suspicion import suspicions
-    from spinecast.patients.tables import write_table
-    from spinecast.site.mapping import map_file
 
-    for path in (path for path in (rejected, table) if path is not None):
-        refuse_same(path, cohort)
-    if table is not None:
-        refuse_ending(table, first_table.ENDINGS)
+    _refuse_outputs(cohort, [(rejected, TABLES), (table, first_table.ENDINGS)])
     registry = registry_of(registry_folder)
-    if (site := site_of(site_file, registry)) is None:
-        found, mapping = cohorts.check(cohort, registry), []
-    else:
-        mapped = map_file(cohort, site, registry)
-        found = cohorts.check_mapped(mapped, registry)
-        mapping = list(console.mapped(mapped, found))
-    kept, columns = found.accepted, found.accepted.columns()
-    judged = outcome.labels(registry, columns)
-    absent = frozenset(found.absent_columns)
-    seen = (registry, kept.codes, kept.site, kept.outcome, judged.failed)
+    site = site_of(site_file, registry)
+    found, mapping = _surveyed(cohort, registry, site, rejected, work)
+    kept, failed = found.sample, outcome.labels(registry, found.sample.columns()).failed
+    absent = frozenset(found.tally.absent_columns)
+    seen = (registry, kept.codes, kept.site, kept.outcome, failed)
     for line in (
         *mapping,
-        *console.checked(found),
-        *console.unknown(found),
+        *console.counted(found.tally, registry),
+        *console.unknown(found.tally),
         "",
-        console.followed(judged.followed),
-        *console.definitions(compare_definitions(registry, columns)),
-        *console.suspicious(suspicions(*seen, absent=absent)),
+        console.followed(found.followed),
+        *console.definitions(found.definitions),
+        *console.suspicious(suspicions(*seen, absent=absent), found.told),
     ):
         click.echo(line)
-    patients = (registry, kept.codes, judged.failed, kept.site)
+    patients = (registry, kept.codes, failed, kept.site)
     if show_table:
         told = first_table.first_table(*patients, keep_back=False, in_brief=True)
-        for line in console.first_table(told):
+        for line in console.first_table(told, found.told):
             click.echo(line)
     if table is not None:
         first_table.write_first_table(first_table.first_table(*patients, keep_back=True), table)
+        if found.told:
+            console.note(f"{table} was counted {found.told}.")
+    if found.tally.rejected:
+        raise click.exceptions.Exit(DataRefused.exit_code)
+
+
+def _refuse_outputs(cohort: Path, outputs: Sequence[tuple[Path | None, Sequence[str]]]) -> None:
+    for path, endings in outputs:
+        if path is not None:
+            refuse_same(path, cohort)
+            refuse_ending(path, endings)
+
+
+def _surveyed(
+    path: Path, registry: Registry, site: Site | None, rejected: Path | None, work: Work
+) -> tuple[Survey, list[str]]:
+    """A cohort in parts, or read at once; and what a mapping made of it."""
+    from spinecast import console
+    from spinecast.judging.suspicion import MOST
+
+    if not work.takes_parts(path):
+        return _checked(path, registry, site, rejected)
+    refuse_site(path, site)
+    progress = console.Teller()
+    return work.survey(path, registry, sample=MOST, rejected=rejected, progress=progress), []
+
+
+def _checked(
+    path: Path, registry: Registry, site: Site | None, rejected: Path | None
+) -> tuple[Survey, list[str]]:
+    """A file that is read at once, and what a mapping made of it."""
+    from spinecast import console
+    from spinecast.cohorts import cohort as cohorts
+    from spinecast.cohorts.survey import surveyed
+    from spinecast.patients.tables import write_table
+    from spinecast.site.mapping import map_file
+
+    if site is None:
+        found, mapping = cohorts.check(path, registry), list[str]()
+    else:
+        mapped = map_file(path, site, registry)
+        found = cohorts.check_mapped(mapped, registry)
+        mapping = list(console.mapped(mapped, found))
     if rejected is not None:
         write_table(found.rejected.to_frame(), rejected)
-    if len(found.rejected):
-        raise click.exceptions.Exit(DataRefused.exit_code)
+    return surveyed(found, path.name), mapping

@@ -16,6 +16,7 @@ from spinecast.cli.options import (
     site_of,
     site_option,
 )
+from spinecast.cli.work import Work, work_options
 from spinecast.errors import Problem, UsageRefused
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def train(
 @click.option("--replace", is_flag=True, help="Replace the model of that name.")
 @site_option
 @registry_option
+@work_options
 def update(
     cohort: Path,
     model_folder: Path,
@@ -117,10 +119,12 @@ def update(
     replace: bool,  # noqa: FBT001 - a flag of the command line
     site_file: Path | None,
     registry_folder: Path | None,
+    work: Work,
 ) -> None:
     """Fit a model to another hospital: keep it, shift it, stretch it, revise it or learn it anew.
 
-    As little is changed as the new patients ask for; the old model's folder stays as it is.
+    As little is changed as the new patients ask for; the old model's folder stays as it is. Of a
+    folder of Parquet files, a sample is learned from: what needs more patients is a training.
     """
     from spinecast import console
     from spinecast.explaining.bundle import read_bundle
@@ -129,7 +133,16 @@ def update(
 
     recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
     parent = read_bundle(model_folder, registry_folder)
-    found = journey.read_new(cohort, parent, site_of(site_file, parent.explainer.model.registry))
+    registry = parent.explainer.model.registry
+    found = work.labelled(
+        cohort,
+        registry,
+        parent.training["outcome"],
+        site_of(site_file, registry),
+        sample=journey.LEARNED_MOST,
+        progress=console.Teller(),
+    )
+    journey.refuse_known(found, parent)
     for line in console.labelled(found):
         console.note(line)
     told = journey.update(found, parent, recipe, out, replace=replace, progress=console.Teller())
@@ -148,6 +161,7 @@ def update(
 @click.option("--out", type=FILE, required=True, help="Folder for the numbers and the plot.")
 @site_option
 @registry_option
+@work_options
 def validate(
     file: Path,
     model_folder: Path | None,
@@ -159,18 +173,19 @@ def validate(
     out: Path,
     site_file: Path | None,
     registry_folder: Path | None,
+    work: Work,
 ) -> None:
     """Hold a model against a cohort whose outcomes are known, or judge somebody else's risks.
 
-    With --model, FILE is a cohort. With --risks and --outcomes, FILE holds a column of predicted
-    risks and one of outcomes, from any model.
+    With --model, FILE is a cohort, which may be a folder of Parquet files. With --risks and
+    --outcomes, FILE holds a column of predicted risks and one of outcomes, from any model.
     """
     from spinecast.judging.judgement import declared
 
     at = declared(thresholds, action)
     foreign = any((risks, outcomes, percent))
     if model_folder is not None and not foreign:
-        _validate_model(file, model_folder, registry_folder, at, out, site_file)
+        _validate_model(file, model_folder, registry_folder, at, out, site_file, work)
     elif model_folder is None and risks and outcomes and not (registry_folder or site_file):
         _validate_predictions(file, risks, outcomes, at, out, percent=percent)
     else:
@@ -189,14 +204,22 @@ def _validate_model(
     at: Thresholds | None,
     out: Path,
     site_file: Path | None,
+    work: Work,
 ) -> None:
     from spinecast import console
     from spinecast.explaining.scoring import Scorer
     from spinecast.judging import transport_text, validation
 
     scorer = Scorer.load(model_folder, registry_folder)
-    site = site_of(site_file, scorer.registry)
-    found = validation.validate(scorer, cohort, thresholds=at, site=site)
+    labelled = work.labelled(
+        cohort,
+        scorer.registry,
+        scorer.bundle.training["outcome"],
+        site_of(site_file, scorer.registry),
+        sample=validation.JUDGED_MOST,
+        progress=console.Teller(),
+    )
+    found = validation.held_against(scorer, labelled, thresholds=at)
     for line in console.labelled(found.labelled):
         console.note(line)
     validation.write_validation(found, out)

@@ -17,6 +17,9 @@ from spinecast.judging.transport import Transport, transport
 from spinecast.measures.evaluation import Performance
 from spinecast.site.declaration import Site
 
+JUDGED_MOST = 1_000_000
+"""Patients of a larger cohort who are judged: an AUROC is then known to a thousandth, and more
+patients would change no verdict."""
 SAME_FILE = "These are the very patients the model was trained on: the figures flatter it."
 SIMULATED = "Simulated patients: the figures say how the program works, nothing of real patients."
 
@@ -97,6 +100,7 @@ def held_against(
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
     same_file = scorer.bundle.learned_from(labelled.facts.sha256)
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
+    remarks += [labelled.sampled] if labelled.sampled else []
     judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
     compared = transport(scorer.explainer, training, labelled, judgement, own_patients=same_file)
     notes = (*remarks, *judgement.notes)

@@ -7,6 +7,7 @@ read again, and only the id decides.
 
 from __future__ import annotations
 
+import io
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -173,5 +174,7 @@ def _within(places: Places, start: int, rows: int) -> Places:
 
 
 def _write(path: Path, pairs: Places) -> None:
-    with whole_file(path) as unfinished, unfinished.open("wb") as file:
-        np.save(file, pairs)
+    content = io.BytesIO()
+    np.save(content, pairs)  # not into the file itself: a full disk would not be told as one
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(content.getbuffer())

@@ -31,6 +31,9 @@ from spinecast.updating.ladder import Ladder, RungName
 from spinecast.updating.newcomers import Newcomers
 from spinecast.updating.rungs import Climb
 
+LEARNED_MOST = 200_000
+"""Patients of a larger cohort whom an update learns from: the rungs refit a model many times, and a
+hospital with more patients does better to train on all of them."""
 SAME = "A model that fits its own patients says nothing of a new hospital."
 
 
@@ -203,6 +206,7 @@ def _story(
             "data": data,
             "lineage": [{"id": model, "sha256": sha256} for model, sha256 in parent.lineage],
             "patients": len(climb.new),
+            "sampled": labelled.sampled,
             "events": int(climb.new.y.sum()),
             **decision.to_dict(),
             "found": dict(made.found),

@@ -1,0 +1,192 @@
+"""How a command goes through a cohort larger than memory: how much at once, and who does it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spinecast.errors import DataRefused, Problem, UsageRefused
+
+if TYPE_CHECKING:
+    from spinecast.cohorts.labelled import LabelledCohort
+    from spinecast.cohorts.survey import Survey
+    from spinecast.knowledge.factors import Registry
+    from spinecast.patients.parts import Parts
+    from spinecast.progress import Progress
+    from spinecast.site.declaration import Site
+
+MEMORY = 2_000_000_000
+"""Bytes to be used if nothing is said: a laptop has them to spare."""
+FIXED = 290_000_000
+"""Bytes of each process before it reads a row: Python and its libraries."""
+A_ROW = 1_500
+"""Bytes of a row while it is read and checked."""
+A_SAMPLED = 1_000
+"""Bytes of a patient in the sample: as sent back, and as put together."""
+WHOLE_ROW = 2_500
+"""Bytes of a row of a file that is read at once.
+
+All four are peak memory on a million simulated patients in 48 columns (`make bench-scale`), with
+room to spare: a row read in parts took 420 bytes where none was rejected, a patient in the sample
+830, and a row of a file read at once 1,700.
+"""
+FEWEST_AT_ONCE, MOST_AT_ONCE = 1_000, 131_072
+"""Fewer rows at once cost more time than they save memory; more save none."""
+A_PROCESS = 500_000
+"""Rows from which another process is worth its start."""
+
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was asked for: bytes of memory, and processes; None where nothing was said."""
+
+    memory: int = MEMORY
+    processes: int | None = None
+
+    def takes_parts(self, path: Path) -> bool:
+        """Whether a cohort is read in parts: a folder, or Parquet larger than memory allows."""
+        from spinecast.patients.parts import ENDING, parts_of
+
+        if path.is_dir():
+            return True
+        if path.suffix.lower() != ENDING or not path.is_file():
+            return False
+        # A row takes a byte of the file at least: small files need no second look.
+        if path.stat().st_size * WHOLE_ROW < self.memory:
+            return False
+        try:
+            return parts_of(path).rows * WHOLE_ROW > self.memory
+        except DataRefused:  # whoever reads it says what is wrong
+            return False
+
+    def survey(
+        self,
+        path: Path,
+        registry: Registry,
+        *,
+        sample: int,
+        definition: str = "",
+        rejected: Path | None = None,
+        progress: Progress,
+    ) -> Survey:
+        """Survey a cohort in parts, in the memory given.
+
+        Raises:
+            UsageRefused: the memory does not suffice.
+        """
+        from spinecast.cohorts.survey import survey
+        from spinecast.patients.parts import parts_of
+
+        parts = parts_of(path)
+        processes = self._processes(parts)
+        rows_at_once = self._rows_at_once(processes, min(sample, parts.rows))
+        with self._share(processes) as share:
+            return survey(
+                parts_of(path, rows_at_once),
+                registry,
+                definition=definition,
+                sample=sample,
+                share=share,
+                rows_at_once=rows_at_once,
+                rejected=rejected,
+                progress=progress,
+            )
+
+    def labelled(
+        self,
+        path: Path,
+        registry: Registry,
+        definition: str,
+        site: Site | None,
+        *,
+        sample: int,
+        progress: Progress,
+    ) -> LabelledCohort:
+        """A cohort with outcomes, of which at most so many patients are held in memory."""
+        from spinecast.cohorts.labelled import read_labelled
+
+        if not self.takes_parts(path):
+            return read_labelled(path, registry, definition, site)
+        refuse_site(path, site)
+        found = self.survey(path, registry, sample=sample, definition=definition, progress=progress)
+        return found.labelled()
+
+    def _processes(self, parts: Parts) -> int:
+        from spinecast.sharing import cores
+
+        return self.processes or max(1, min(cores(), len(parts.parts), parts.rows // A_PROCESS))
+
+    @contextmanager
+    def _share(self, processes: int) -> Iterator[Any]:
+        from spinecast.sharing import workers
+
+        with workers(processes) as share:
+            yield share
+
+    def _rows_at_once(self, processes: int, sampled: int) -> int:
+        """As many as fit, each process beside this one having its own."""
+        fixed = FIXED * (processes + (processes > 1)) + A_SAMPLED * sampled
+        rows = (self.memory - fixed) // (A_ROW * processes)
+        if rows < FEWEST_AT_ONCE:
+            needed = fixed + FEWEST_AT_ONCE * A_ROW * processes
+            problem = Problem(
+                "--memory",
+                f"{self.memory / 1e6:,.0f} MB",
+                f"at least {needed / 1e6:,.0f} MB are needed by {processes} "
+                f"process{'es' if processes > 1 else ''} with {sampled:,} patients in memory",
+                "Give more, or --processes 1." if processes > 1 else "Give more.",
+            )
+            raise UsageRefused("The memory does not suffice", [problem])
+        return min(rows, MOST_AT_ONCE)
+
+
+class Size(click.ParamType[int]):
+    """An amount of memory, as 2GB or 500MB."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The amount in bytes."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", str(value).strip().upper())
+        unit = found[2] if found else "?"
+        unit = f"{unit}B" if unit in {"K", "M", "G", "T"} else unit.removeprefix("B")
+        if found is None or unit not in _UNITS:
+            self.fail(f"{value!r} is no amount of memory; write 2GB or 500MB", param, ctx)
+        return int(float(found[1]) * _UNITS[unit])
+
+
+def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for cohorts larger than memory; the command is given them as `work`."""
+
+    @click.option(
+        "--memory", type=Size(), default="2GB", show_default=True, help="For a folder of Parquet."
+    )
+    @click.option("--processes", type=click.IntRange(1), help="That share a folder's parts.")
+    @functools.wraps(command)
+    def with_work(*args: Any, memory: int, processes: int | None, **given: Any) -> Any:  # noqa: ANN401 - as the command
+        return command(*args, work=Work(memory, processes), **given)
+
+    return with_work
+
+
+def refuse_site(path: Path, site: object) -> None:
+    """A mapping reads one file of a hospital; in parts, its rows could not be joined."""
+    if site is not None:
+        problem = Problem(
+            "--site",
+            f"{path} is read in parts",
+            "a mapping reads one file at a time",
+            "Give each file with --site by itself, or write the folder in our columns.",
+        )
+        raise UsageRefused("The cohort cannot be mapped", [problem])

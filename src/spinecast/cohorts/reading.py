@@ -1,0 +1,243 @@
+"""One part of a cohort: read, checked, counted, and written down where that is asked for.
+
+What is here runs in whichever process or machine shares the work, and sends back a `Found`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from spinecast.cohorts.cohort import Cohort, DayArray, check_table
+from spinecast.cohorts.definitions import Compared, compared
+from spinecast.cohorts.outcome import Followed, Labels, labels
+from spinecast.cohorts.store import Shard, Stored, write_shard
+from spinecast.cohorts.tally import Tally
+from spinecast.files import whole_file
+from spinecast.knowledge.factors import Registry
+from spinecast.logic import FloatArray
+from spinecast.patients.answers import LevelField
+from spinecast.patients.checking import Surroundings, TextArray, numbers_in
+from spinecast.patients.draws import HashArray, hashes, uniform
+from spinecast.patients.parts import FIRST_ROW, Part
+from spinecast.patients.patient import reader_for
+from spinecast.patients.reasons import Reasons, Rows
+from spinecast.patients.rejected_file import write_piece
+from spinecast.patients.repeats import Repeats
+
+Numbers = Mapping[str, frozenset[frozenset[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is asked of every part.
+
+    Attributes:
+        registry: what may be answered.
+        definition: of the outcome.
+        chance: of an accepted patient to be drawn into the sample; 1 for everybody.
+        seed: of who is drawn.
+        rows_at_once: rows held at a time.
+        names_files: whether the cohort has several files.
+        store: a folder for shards.
+        pieces: a folder for rejected rows.
+        repeats: rows whose patients stand in an earlier row.
+        numbers: those in yes/no columns of the whole cohort.
+    """
+
+    registry: Registry
+    definition: str
+    chance: float
+    seed: int
+    rows_at_once: int
+    names_files: bool = False
+    store: Path | None = None
+    pieces: Path | None = None
+    repeats: Repeats | None = None
+    numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A part, its number, and how many rows of the cohort come before it."""
+
+    number: int
+    start: int
+    part: Part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Some:
+    """Patients of one table, as a `Cohort` holds them, and the number drawn for each."""
+
+    draws: FloatArray
+    patient_id: TextArray
+    codes: FloatArray
+    site: TextArray
+    index_date: DayArray
+    outcome: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Accepted patients drawn for the sample, table by table."""
+
+    tables: tuple[Some, ...]
+
+    @classmethod
+    def of(cls, accepted: Cohort, draws: FloatArray, chance: float) -> Drawn:
+        """Those whose draw is below the chance; everybody where it is 1."""
+        rows = draws < chance
+        kept = accepted if bool(rows.all()) else accepted.take(rows)
+        outcome = dict(kept.outcome)
+        return cls(
+            (Some(draws[rows], kept.patient_id, kept.codes, kept.site, kept.index_date, outcome),)
+        )
+
+    def __add__(self, other: Drawn) -> Drawn:
+        return Drawn(self.tables + other.tables)
+
+    def cohort(self, registry: Registry, most: int, fingerprint: str) -> Cohort:
+        """They as a cohort, in the order in which they stand.
+
+        Of more than `most`, those stay for whom the smallest numbers were drawn.
+        """
+        tables = self.tables
+        draws = np.concatenate([table.draws for table in tables])
+        rows = np.sort(np.argsort(draws, kind="stable")[:most])
+        together = Cohort(
+            registry,
+            np.concatenate([table.patient_id for table in tables]),
+            _stacked([table.codes for table in tables]),
+            np.concatenate([table.site for table in tables]),
+            np.concatenate([table.index_date for table in tables]),
+            {
+                name: np.concatenate([table.outcome[name] for table in tables])
+                for name in tables[0].outcome
+            },
+            fingerprint,
+        )
+        return together if len(rows) == len(together) else together.take(rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What is sent back of a part; `+` of two neighbouring parts is that of both.
+
+    Attributes:
+        tally: what became of its rows.
+        followed: how many failed, by the definition in use.
+        compared: the same by every definition.
+        drawn: patients for the sample.
+        numbers: of each yes/no column, the sets of 0, 1 and 2 that stood in a table together.
+        shards: what was written of accepted patients.
+        pieces: what was written of rejected rows.
+    """
+
+    tally: Tally
+    followed: Followed
+    compared: Mapping[str, Compared]
+    drawn: Drawn
+    numbers: Numbers
+    shards: tuple[Shard, ...]
+    pieces: tuple[Path, ...] = ()
+
+    def __add__(self, other: Found) -> Found:
+        return Found(
+            self.tally + other.tally,
+            self.followed + other.followed,
+            {name: one + other.compared[name] for name, one in self.compared.items()},
+            self.drawn + other.drawn,
+            _united(self.numbers, other.numbers),
+            self.shards + other.shards,
+            self.pieces + other.pieces,
+        )
+
+
+def read_part(look: Look, task: Task) -> Found:
+    """Read, check and count one part.
+
+    Raises:
+        DataRefused: the file is damaged.
+        UsageRefused: what is kept of it cannot be written.
+    """
+    return reduce(add, _tables(look, task))
+
+
+def _tables(look: Look, task: Task) -> Iterator[Found]:
+    """What is found in each table of a part."""
+    before = task.start - task.part.first + FIRST_ROW  # places count like the rows of one file
+    rows = Rows(task.part.path.name if look.names_files else "", before)
+    repeated = look.repeats.within(task.start, task.part) if look.repeats else {}
+    for at, table in enumerate(task.part.tables(look.rows_at_once)):
+        name = f"{task.number:06d}-{at:06d}.parquet"
+        yield _found(look, table, rows, repeated, name)
+
+
+def _found(
+    look: Look, table: pd.DataFrame, rows: Rows, repeated: Mapping[int, str], name: str
+) -> Found:
+    here = {row: told for row, told in repeated.items() if row in table.index}
+    checked = check_table(table, look.registry, rest=Surroundings(here, look.numbers))
+    accepted, rejected = checked.accepted, checked.rejected
+    columns = accepted.columns()
+    judged = labels(look.registry, columns, look.definition)
+    hashed = hashes(accepted.patient_id)
+    pieces: tuple[Path, ...] = ()
+    if look.pieces is not None and len(rejected):
+        pieces = (look.pieces / f"rejected-{name}",)
+        write_piece(rejected, pieces[0], rows.file)
+    return Found(
+        Tally.of(checked, Reasons.of(rejected, rows), _span(table, before=rows.before)),
+        judged.followed,
+        compared(look.registry, columns),
+        Drawn.of(accepted, uniform(hashed, look.seed), look.chance),
+        _numbers(table, look.registry),
+        _kept(look.store / name, accepted, judged, hashed) if look.store else (),
+        pieces,
+    )
+
+
+def _span(table: pd.DataFrame, before: int) -> tuple[int, int] | None:
+    """The places of the first and the last row with an entry."""
+    return (before + table.index[0], before + table.index[-1]) if len(table) else None
+
+
+def _kept(path: Path, accepted: Cohort, judged: Labels, hashed: HashArray) -> tuple[Shard, ...]:
+    """The patients whose outcome is known, written to a shard; none where there are none."""
+    known = judged.is_known
+    if not known.any():
+        return ()
+    stored = Stored(accepted.codes, judged.failed, hashed).take(known)
+    with whole_file(path) as unfinished:
+        write_shard(unfinished, accepted.registry.names, stored)
+    return (Shard(path, len(stored)),)
+
+
+def _numbers(table: pd.DataFrame, registry: Registry) -> dict[str, frozenset[frozenset[str]]]:
+    """Of each yes/no column, which of 0, 1 and 2 stand in it, where any does."""
+    asked = reader_for(registry).fields.items()
+    yes_no = (name for name, one in asked if isinstance(one, LevelField) and one.is_yes_no)
+    found = ((name, numbers_in(table[name])) for name in yes_no if name in table)
+    return {name: frozenset([numbers]) for name, numbers in found if numbers}
+
+
+def _united(one: Numbers, other: Numbers) -> dict[str, frozenset[frozenset[str]]]:
+    none = frozenset[frozenset[str]]()
+    return {name: one.get(name, none) | other.get(name, none) for name in {**one, **other}}
+
+
+def _stacked(tables: Sequence[FloatArray]) -> FloatArray:
+    """Tables of codes below each other, each column in one piece as in every cohort."""
+    codes = np.empty((sum(map(len, tables)), tables[0].shape[1]), order="F")
+    start = 0
+    for table in tables:
+        codes[start : start + len(table)] = table
+        start += len(table)
+    return codes

@@ -1,0 +1,210 @@
+"""A cohort larger than memory, surveyed part by part.
+
+Whoever reads a part sends back counts, and of its patients only those drawn into the sample. Counts
+add up, and who is drawn hangs on the patient's id alone, so the answer is the same whatever the
+parts are and whoever read them. Where the sample holds everybody, it is the cohort itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+
+from spinecast.cohorts.cohort import CheckedCohort, Cohort, require_columns
+from spinecast.cohorts.definitions import DefinitionCount, compare_definitions, in_counts
+from spinecast.cohorts.labelled import LabelledCohort, usable
+from spinecast.cohorts.outcome import Followed, known_name, labels
+from spinecast.cohorts.reading import Found, Look, Task, read_part
+from spinecast.cohorts.store import Shard
+from spinecast.cohorts.tally import Tally
+from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.exchange.redcap_records import is_export
+from spinecast.files import reason
+from spinecast.knowledge.factors import Registry
+from spinecast.patients import rejected_file
+from spinecast.patients.parts import Parts
+from spinecast.patients.repeats import find_repeats
+from spinecast.progress import Progress, silent
+from spinecast.sharing import Share, alone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """A cohort in counts, and a sample of its patients.
+
+    Attributes:
+        name: of its file or folder.
+        tally: what became of its rows.
+        followed: how many accepted patients failed, by the definition in use.
+        definitions: the same by every definition.
+        sample: accepted patients, in the order of files and rows; all of them when they are no
+            more than were asked for.
+        shards: accepted patients whose outcome is known, on disk, where that was asked for.
+    """
+
+    name: str
+    tally: Tally
+    followed: Followed
+    definitions: tuple[DefinitionCount, ...]
+    sample: Cohort
+    shards: tuple[Shard, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """Of whom that is told which is not counted: "" where it is everybody."""
+        if len(self.sample) == self.tally.accepted:
+            return ""
+        return f"in a sample of {len(self.sample):,} of {self.tally.accepted:,} patients"
+
+    def labelled(self) -> LabelledCohort:
+        """The sample with its outcomes, and what became of every row.
+
+        Raises:
+            DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
+        """
+        found = labels(self.sample.registry, self.sample.columns(), self.followed.definition)
+        return usable(LabelledCohort(self.name, self.sample, found, self.tally, self.followed))
+
+
+def surveyed(checked: CheckedCohort, name: str) -> Survey:
+    """The same of a file that was read at once."""
+    cohort = checked.accepted
+    columns = cohort.columns()
+    return Survey(
+        name,
+        Tally.of(checked),
+        labels(cohort.registry, columns).followed,
+        compare_definitions(cohort.registry, columns),
+        cohort,
+    )
+
+
+def survey(
+    parts: Parts,
+    registry: Registry,
+    *,
+    definition: str = "",
+    sample: int,
+    seed: int = 0,
+    share: Share = alone,
+    rows_at_once: int,
+    store: Path | None = None,
+    rejected: Path | None = None,
+    progress: Progress = silent,
+) -> Survey:
+    """Read a whole cohort in bounded memory.
+
+    Args:
+        parts: the cohort on disk.
+        registry: what may be answered.
+        definition: of the outcome; the registry's own without it.
+        sample: how many accepted patients are kept in memory at most.
+        seed: of who is drawn into the sample.
+        share: who does the work; the files, and the scratch folder, are seen by all of them.
+        rows_at_once: rows that each of them holds at a time.
+        store: a folder for the accepted patients whose outcome is known, in shards.
+        rejected: a file for every reason of every rejected row, .csv or .parquet.
+        progress: told how many rows are read.
+
+    Raises:
+        UsageRefused: there is no such definition, or a file cannot be written.
+        DataRefused: columns are missing, or a file is damaged.
+    """
+    require_columns([name.strip() for name in parts.columns], registry)
+    _refuse_export(parts)
+    look = Look(
+        registry,
+        known_name(registry.outcome, definition or registry.outcome.default),
+        min(1.0, sample / parts.rows),
+        seed,
+        rows_at_once,
+        names_files=len(parts.files) > 1,
+        store=store,
+    )
+    with _scratch() as scratch:
+        repeats = find_repeats(parts, scratch, share, rows_at_once)
+        look = replace(look, repeats=repeats, pieces=scratch if rejected else None)
+        found = _read(parts, look, share, progress)
+        if numbers := _misread(found.numbers):
+            # What a number means in a yes/no column hangs on the whole column.
+            found = _read(parts, replace(look, numbers=numbers), share, progress)
+        if rejected:
+            rejected_file.join(found.pieces, rejected, named=look.names_files)
+    return Survey(
+        parts.path.name,
+        found.tally,
+        found.followed,
+        in_counts(registry, found.compared),
+        found.drawn.cohort(registry, sample, parts.fingerprint),
+        found.shards,
+    )
+
+
+def _read(parts: Parts, look: Look, share: Share, progress: Progress) -> Found:
+    tasks = [
+        Task(number, start, part)
+        for number, (start, part) in enumerate(zip(parts.starts, parts.parts, strict=True))
+    ]
+    answers = share(partial(read_part, look), tasks)
+    return reduce(add, _told(answers, tasks, parts.rows, progress))
+
+
+def _told(
+    answers: Iterable[Found], tasks: list[Task], rows: int, progress: Progress
+) -> Iterator[Found]:
+    done = 0
+    for found, task in zip(answers, tasks, strict=True):
+        done += task.part.rows
+        progress("rows read", done, rows)
+        yield found
+
+
+def _misread(seen: Mapping[str, frozenset[frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """Numbers in yes/no columns, where some table alone was read otherwise than the whole is."""
+    whole = {name: frozenset[str]().union(*tables) for name, tables in seen.items()}
+    return (
+        whole
+        if any(
+            _is_ambiguous(table) != _is_ambiguous(whole[name])
+            for name, tables in seen.items()
+            for table in tables
+        )
+        else {}
+    )
+
+
+def _is_ambiguous(numbers: frozenset[str]) -> bool:
+    """Whether ones and twos are codes of which nobody knows which is yes."""
+    return "2" in numbers and "0" not in numbers
+
+
+def _refuse_export(parts: Parts) -> None:
+    if is_export(parts.columns):
+        raise DataRefused(
+            "The rows of this export cannot be joined",
+            [
+                Problem(
+                    parts.path.name,
+                    "it is an export from REDCap, in parts",
+                    "the rows of a patient are joined in one file",
+                    "Give it as one .csv file.",
+                )
+            ],
+        )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for what is needed only for a while."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="spinecast-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        allowed = "a survey needs a folder for its notes, about 20 bytes a row"
+        problem = Problem(tempfile.gettempdir(), reason(error), allowed, "Name another by TMPDIR.")
+        raise UsageRefused("The cohort was not read", [problem]) from None

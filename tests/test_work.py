@@ -1,0 +1,138 @@
+"""The commands take a folder of Parquet, and answer as they do for one file."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from click import BadParameter
+
+from spinecast.cli.work import A_ROW, FIXED, MOST_AT_ONCE, Size, Work
+from spinecast.errors import UsageRefused
+from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.judging import suspicion, validation
+from spinecast.patients.tables import write_table
+from spinecast.simulator.synthetic import simulate
+from spinecast.updating import journey
+from test_cli import spinecast
+
+
+@pytest.fixture(scope="module")
+def place(registry, trained, tmp_path_factory):
+    """The same cohort as one file and as a folder of three, and a model that never met it."""
+    folder = tmp_path_factory.mktemp("work")
+    made = simulate(registry, 300, 4).frame()
+    made.loc[7, "nrs_back"] = 72
+    write_table(made, folder / "cohort.parquet")
+    (folder / "cohort").mkdir()
+    for at, start in enumerate(range(0, 300, 100)):
+        write_table(made.iloc[start : start + 100], folder / "cohort" / f"{at}.parquet")
+    told = trained.training | {"data": {"sha256": "0" * 64}}
+    write_bundle(folder / "model", trained.model, trained.facts, trained.booster, told)
+    return folder
+
+
+def test_check_says_of_a_folder_what_it_says_of_the_file(place, tmp_path):
+    whys = tmp_path / "why.csv", tmp_path / "whys.csv"
+    file = spinecast("check", place / "cohort.parquet", "--table-1", "--rejected", whys[0])
+    folder = spinecast("check", place / "cohort", "--table-1", "--rejected", whys[1])
+    assert (file.code, folder.code) == (3, 3)
+    assert folder.out.replace("0.parquet row 9", "row 9") == file.out
+    assert "0.parquet row 9, nrs_back: given '72'" in folder.out
+    one, other = pd.read_csv(whys[0]), pd.read_csv(whys[1])
+    pd.testing.assert_frame_equal(other.drop(columns="file"), one)
+
+
+def test_check_says_what_was_looked_for_in_a_sample(place, monkeypatch):
+    monkeypatch.setattr(suspicion, "MOST", 80)
+    said = spinecast("check", place / "cohort", "--table-1").out
+    assert "300 rows: 299 accepted, 1 rejected." in said
+    assert "of 299 patients" in said
+    assert "in a sample of " in said
+
+
+def test_validate_judges_a_folder_as_it_judges_the_file(place, tmp_path):
+    told = []
+    for name in ("cohort.parquet", "cohort"):
+        words = ("validate", place / name, "--model", place / "model", "--out", tmp_path / name)
+        assert spinecast(*words).code == 0
+        told.append(json.loads((tmp_path / name / "validation.json").read_text()))
+    for one in told:
+        one["data"] = {key: one["data"][key] for key in ("rows_read", "accepted", "labelled")}
+    assert told[0] == told[1]
+
+
+def test_a_validation_on_a_sample_says_so_and_counts_everybody(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "JUDGED_MOST", 150)
+    words = ("validate", place / "cohort", "--model", place / "model", "--out", tmp_path)
+    answer = spinecast(*words)
+    assert answer.code == 0
+    told = json.loads((tmp_path / "validation.json").read_text())
+    assert told["data"]["accepted"] == 299
+    (said,) = [line for line in told["remarks"] if "a sample of" in line]
+    assert said.startswith("Of 299 accepted patients, a sample of 1")
+    assert said in answer.out
+    assert said in (tmp_path / "validation.txt").read_text()
+
+
+def test_update_learns_from_a_sample_of_a_folder_and_says_so(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(journey, "LEARNED_MOST", 40)
+    words = ("update", place / "cohort", "--model", place / "model", "--out", tmp_path / "new")
+    answer = spinecast(*words)
+    assert answer.code == 0
+    story = read_bundle(tmp_path / "new").training["update"]
+    assert story["sampled"].startswith("Of 299 accepted patients, a sample of ")
+    assert story["sampled"] in answer.err
+    assert story["patients"] < 40
+    assert story["data"]["accepted"] == 299
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory", "lots"), "'lots' is no amount of memory; write 2GB or 500MB"),
+        (("--memory", "100MB"), "at least 292 MB are needed by 1 process"),
+        (("--processes", "0"), "0 is not in the range x>=1"),
+    ],
+)
+def test_memory_and_processes_are_refused_with_what_is_needed(place, words, said):
+    answer = spinecast("check", place / "cohort", *words)
+    assert answer.code == 2
+    assert said in answer.err
+
+
+def test_a_folder_is_not_mapped(place, tmp_path):
+    (tmp_path / "site.toml").write_text('site = "Elsewhere"\nregistry = "lumbar-fbss"\n')
+    answer = spinecast("check", place / "cohort", "--site", tmp_path / "site.toml")
+    assert answer.code in (2, 3)
+    assert answer.out == ""
+
+
+def test_a_stray_file_in_the_folder_is_named(place, tmp_path):
+    (tmp_path / "notes.txt").write_text("remember")
+    answer = spinecast("check", tmp_path)
+    assert answer.code == 3
+    assert "notes.txt: its ending is .txt" in answer.err
+
+
+def test_sizes_are_read_as_people_write_them():
+    size = Size()
+    assert size.convert("2GB", None, None) == 2 * size.convert("1000 MB", None, None) == 2 * 10**9
+    assert size.convert("1.5g", None, None) == 1_500_000_000
+    assert size.convert("4096", None, None) == 4096
+    for text in ("", "GB", "-1GB", "1XB", "1 2"):
+        with pytest.raises(BadParameter):
+            size.convert(text, None, None)
+
+
+def test_more_memory_is_more_rows_at_once_and_more_processes_are_fewer():
+    given = [Work(memory)._rows_at_once(1, 0) for memory in (400_000_000, 450_000_000, 10**12)]
+    assert given[0] < given[1] < given[2] == MOST_AT_ONCE
+    assert given[0] * A_ROW + FIXED <= 400_000_000
+    assert Work(10**9)._rows_at_once(2, 0) < MOST_AT_ONCE
+    with pytest.raises(UsageRefused, match="Give more, or --processes 1"):
+        Work(10**9)._rows_at_once(4, 0)

@@ -59,6 +59,7 @@ bench: $(READY)  ## Measure speed and memory against peers, in one run.
 
 bench-scale: $(READY)  ## Measure cohorts of a million rows and more: time, memory, growth.
 	$(BIN)/python benchmarks/scale.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/scoring.py
 
 bench-serving: $(READY)  ## Measure the screen's interface beside MLflow's server (four minutes).
 	$(BIN)/python benchmarks/serving.py

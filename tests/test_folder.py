@@ -20,13 +20,14 @@ import pytest
 from pyarrow import parquet
 
 from ending import scheduler, worker
+from spinecast.cli import main
 from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
-from spinecast.explaining.folder import score_parts
+from spinecast.explaining.folder import LEAST_ROWS, rows_within, score_parts
 from spinecast.patients.answers import as_text
-from spinecast.patients.parts import parts_of
+from spinecast.patients.parts import ROWS_AT_ONCE, parts_of
 from spinecast.sharing import workers
 
 COUNT = 600
@@ -99,8 +100,8 @@ def undisturbed(scorer, cohort, tmp_path_factory):
     [
         ([600], 600, 600, 600),
         ([600], 50, 150, 70),
-        ([1, 399, 200], 100, 100, 33),
-        ([300, 300], 7, 20, 5),
+        ([1, 399, 200], 100, 200, 99),
+        ([300, 300], 50, 150, 40),
     ],
 )
 def test_scores_are_the_same_however_the_cohort_is_cut(
@@ -457,3 +458,81 @@ def test_a_lost_scheduler_leaves_finished_pieces_and_nothing_half_written(
     found = score_parts(scorer, parts_of(cohort), out)
     assert 2 <= found.kept < 6
     pd.testing.assert_frame_equal(read(out), read(undisturbed))
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoken(capsys, monkeypatch):
+    """The command's exit code and what it said."""
+
+    def say(*arguments):
+        monkeypatch.setattr("sys.argv", ["spinecast", "score", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as done:
+            return done.code, capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    return say
+
+
+def test_the_command_scores_a_folder_and_goes_on(
+    spoken, bundle_folder, cohort, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    asked = (cohort, "--model", bundle_folder, "--out", out, "--processes", 1)
+    code, said = spoken(*asked)
+    assert code == 0
+    assert "600 patients in 6 pieces (scores/); 3 could not be scored (rejected/)" in said
+    pd.testing.assert_frame_equal(read(out), read(undisturbed))
+    (out / "scores/b.parquet").unlink()
+    code, said = spoken(*asked)
+    assert "5 of 6 pieces stood already" in said
+    assert "scored again: b.parquet" in said
+    code, said = spoken(*asked, "--without-intervals")
+    assert code == 2
+    assert "--replace" in said
+
+
+def test_the_command_says_which_files_it_could_not_read(spoken, bundle_folder, patients, tmp_path):
+    source = put(patients, tmp_path / "in", [300, 300])
+    (source / "broken.parquet").write_bytes(b"nothing")
+    asked = ("--model", bundle_folder, "--out", tmp_path / "out", "--processes", 1)
+    code, said = spoken(source, *asked)
+    assert code == 3
+    assert "600 patients in 2 pieces" in said
+    assert "broken.parquet: it is not a Parquet file" in said
+
+
+def test_one_large_file_goes_into_a_folder_too(spoken, bundle_folder, patients, tmp_path):
+    file = put(patients, tmp_path / "in", [600]) / "a.parquet"
+    code, _ = spoken(file, "--model", bundle_folder, "--out", tmp_path / "out", "--processes", 1)
+    assert code == 0
+    assert noted(tmp_path / "out") == ["a.parquet"]
+
+
+@pytest.mark.parametrize("more", [[], ["--out", "scores", "--site", "site.toml"], ["--out", "in"]])
+def test_options_that_do_not_fit_a_folder_are_wrong_use(
+    spoken, bundle_folder, patients, tmp_path, monkeypatch, more
+):
+    put(patients, tmp_path / "in", [600])
+    monkeypatch.chdir(tmp_path)
+    assert spoken("in", "--model", bundle_folder, *more)[0] == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["in"]
+
+
+def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
+    file = tmp_path / "patient.json"
+    file.write_text("{}")
+    code, said = spoken(file, "--model", bundle_folder, "--without-intervals", "--replace")
+    assert code == 2
+    assert "2 problems" in said
+
+
+@pytest.mark.parametrize(("memory", "processes"), [(0.5, 4), (2, 2), (64, 1), (None, 2)])
+def test_less_memory_means_fewer_rows_at_once(memory, processes):
+    rows = rows_within(memory, processes)
+    assert LEAST_ROWS <= rows <= ROWS_AT_ONCE
+    assert rows <= rows_within(100, 1)

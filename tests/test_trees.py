@@ -11,7 +11,8 @@ import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinecast.modelling.trees import Leaf, Trees, leaves_of
+from spinecast.modelling import cells
+from spinecast.modelling.trees import MANY_ROWS, Leaf, Trees, leaves_of
 
 FACTORS = 6
 
@@ -134,6 +135,31 @@ def test_stretched_trees_are_stretched_everywhere(scale):
     np.testing.assert_allclose(
         stretched.contributions(codes), scale * trees.contributions(codes), atol=1e-12
     )
+
+
+@CASES
+@pytest.mark.parametrize("most", [100, 4096])
+def test_many_rows_are_looked_up_in_tables_and_get_the_same(depth, monotone, most, monkeypatch):
+    booster, reference, _ = case(depth, monotone)
+    trees = Trees.fold(leaves(booster), reference)
+    monkeypatch.setattr(cells, "MOST_CELLS", most)
+    codes = patients(MANY_ROWS + 1, 13)
+    for rows in (codes, on_thresholds(booster, codes)):
+        held = trees.hold(rows)
+        np.testing.assert_allclose(trees.margin(rows), held @ trees.weights, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            trees.contributions(rows), held @ trees.shares, rtol=0, atol=1e-12
+        )
+    sizes = [len(table.weights) for table in trees.tables.tables]
+    assert max(sizes) <= max(most, 3**depth)
+
+
+def test_tables_hold_what_every_patient_gets():
+    trees = Trees.fold([Leaf({}, 0.5), Leaf({1: (2.0, np.inf)}, 1.0)], np.zeros(3))
+    codes = np.zeros((MANY_ROWS, 3))
+    codes[0, 1] = 2.0
+    assert trees.margin(codes)[:2].tolist() == [1.5, 0.5]
+    assert trees.contributions(codes)[:2].tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
 def test_no_trees_add_nothing():

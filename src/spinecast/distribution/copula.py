@@ -11,7 +11,6 @@ itself makes a patient's many yes/no answers far too informative.) Rows never in
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -10,18 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spinecast.cohorts.labelled import LabelledCohort
-from spinecast.cohorts.store import Shard
+from spinecast.cohorts.store import Shard, Stored, write_shards
 from spinecast.disclosure import FEWEST
 from spinecast.errors import SpinecastError
 from spinecast.explaining.bundle import Bundle, refuse_existing, write_bundle
 from spinecast.files import refuse_unwritable
 from spinecast.fitting.internal import InternalValidation, internal_validation
-from spinecast.fitting.large.passes import Workshop
+from spinecast.fitting.large.passes import MEMORY, Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
 from spinecast.fitting.recipe import Recipe
@@ -30,68 +32,21 @@ from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
 from spinecast.measures.sample_size import Standing
 from spinecast.patients.draws import hashes
+from spinecast.patients.parts import ROWS_AT_ONCE
 from spinecast.progress import Progress, silent
 from spinecast.reports import report as reports
 from spinecast.reports.evidence import standing_of
 from spinecast.reports.study import read_study
+from spinecast.retraining.keeping import Destination, Retrained, kept
 from spinecast.runs import tracking
+from spinecast.sharing import workers
 
+__all__ = ["Destination", "Retrained", "retrain", "retrain_large"]
 
-@dataclass(frozen=True)
-class Retrained:
-    """A training, the id of its model, its run and model in MLflow, and its report's page.
-
-    `standing` says whether there were enough patients for more than an exploratory model.
-    """
-
-    result: TrainingResult
-    model_id: str
-    run_id: str
-    model_uri: str
-    standing: Standing
-    page: Path | None = None
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where what comes of a training goes, and what stands beside it.
-
-    Attributes:
-        folder: where the model goes.
-        experiment: under which name MLflow gathers the runs.
-        replace: whether a model already there gives way.
-        report: where the report goes; none for no report.
-        study: what a person wrote of the study, for the report.
-        against: the folder of the model in use, to be compared on the same patients.
-        home: the folder of MLflow's runs.
-    """
-
-    folder: Path
-    experiment: str
-    replace: bool = False
-    report: Path | None = None
-    study: Path | None = None
-    against: Path | None = None
-    home: Path = tracking.HOME
-
-    def checked(self, definition: str) -> Bundle | None:
-        """The model in use, if one is named, once nothing speaks against the training.
-
-        What can be refused is refused before the long work, not after it, and nothing is made yet.
-
-        Raises:
-            UsageRefused: a folder exists or cannot be written to, or the study cannot be used.
-            ModelRefused: the model in use is not whole, or predicts another outcome.
-        """
-        refuse_existing(self.folder, replace=self.replace)
-        if self.report is not None:
-            reports.refuse_foreign(self.report)
-        if self.study is not None:
-            read_study(self.study)
-        report = [self.report.parent] if self.report else []
-        for place in (self.folder.parent, self.home, *report):
-            refuse_unwritable(place)
-        return read_rival(self.against, definition) if self.against else None
+ON_SAMPLE = (
+    "Refits of the whole method were made on {patients:,} of the patients who taught, drawn by "
+    "chance: they say how the method does with so many, not how the model does."
+)
 
 
 def retrain(
@@ -105,11 +60,14 @@ def retrain(
     study: Path | None = None,
     proof: bool = False,
     processes: int = 1,
+    memory: int = MEMORY,
     against: Path | None = None,
     home: Path = tracking.HOME,
     progress: Progress = silent,
 ) -> Retrained:
     """Train a model on a cohort, write its folder and its report, and record the run.
+
+    From as many patients on as the recipe says, some are set apart in place of cross-validation.
 
     Args:
         labelled: the patients and their outcomes.
@@ -121,7 +79,9 @@ def retrain(
         study: what a person wrote of the study, for the report.
         proof: whether the report holds the internal validation that the recipe asks for, which
             takes long.
-        processes: how many share the refits of the proof; the answers are the same.
+        processes: how many share the refits of the proof, or the passes over very many patients;
+            the answers are the same.
+        memory: bytes that trees of very many patients may take.
         against: the folder of the model in use, to be compared on the same patients.
         home: the folder of MLflow's runs.
         progress: told what is being done and how far it is.
@@ -132,6 +92,8 @@ def retrain(
         ModelRefused: the model in use is not whole, or predicts another outcome.
     """
     to = Destination(folder, experiment, replace, report, study, against, home)
+    if plan := Plan.of(recipe, labelled.labels.known):
+        return _from_memory(labelled, plan, recipe, to, proof, processes, memory, progress)
     in_use = to.checked(labelled.labels.definition)
     cohort = labelled.cohort
     result = train(
@@ -144,7 +106,7 @@ def retrain(
         progress=progress,
     )
     proven = partial(_proven, labelled, recipe, processes, progress) if proof else None
-    return _kept(result, labelled, in_use, to, proven, progress)
+    return kept(result, labelled, in_use, to, proven, progress)
 
 
 def retrain_large(
@@ -189,8 +151,44 @@ def retrain_large(
     )
     result = _beside_patients(result, judging)
     progress = workshop.progress
-    proven = partial(_proven, sample, recipe, processes, progress) if sample else None
-    return _kept(result, judging, in_use, to, proven, progress)
+    proven = partial(_proven_on_sample, sample, recipe, processes, progress) if sample else None
+    return kept(result, judging, in_use, to, proven, progress)
+
+
+def _from_memory(
+    labelled: LabelledCohort,
+    plan: Plan,
+    recipe: Recipe,
+    to: Destination,
+    proof: bool,  # noqa: FBT001 - passed on
+    processes: int,
+    memory: int,
+    progress: Progress,
+) -> Retrained:
+    """A large training of patients that lie in memory: the same as of those on disk."""
+    cohort = labelled.cohort
+    hashed = hashes(cohort.patient_id)
+    patients = Stored(cohort.codes, labelled.labels.failed, hashed)
+    with TemporaryDirectory() as folder, workers(processes) as share:
+        scratch = Path(folder)
+        return retrain_large(
+            write_shards(scratch, cohort.registry.names, patients, ROWS_AT_ONCE),
+            plan,
+            _only(labelled, plan.judges(hashed)),
+            recipe,
+            Workshop(scratch, share, memory, progress=progress),
+            to,
+            sample=_only(labelled, plan.is_sampled(hashed)) if proof else None,
+            processes=processes,
+        )
+
+
+def _only(labelled: LabelledCohort, rows: npt.NDArray[np.bool_]) -> LabelledCohort:
+    """Some of the patients, by a yes/no for each."""
+    accepted = labelled.cohort.take(rows)
+    failed = labelled.labels.failed[rows]
+    checked = replace(labelled.checked, accepted=accepted)
+    return replace(labelled, checked=checked, labels=replace(labelled.labels, failed=failed))
 
 
 def _beside_patients(result: TrainingResult, judging: LabelledCohort) -> TrainingResult:
@@ -217,75 +215,8 @@ def _proven(
     )
 
 
-def _kept(
-    result: TrainingResult,
-    labelled: LabelledCohort,
-    in_use: Bundle | None,
-    to: Destination,
-    proven: Callable[[], InternalValidation] | None,
-    progress: Progress,
-) -> Retrained:
-    """The training with its model folder, its report and its run."""
-    if in_use is not None:
-        result = beside(result, in_use, labelled)
-    model_id = write_bundle(
-        to.folder,
-        result.model,
-        result.facts,
-        result.booster,
-        _story(result, labelled),
-        replace=to.replace,
-    )
-    page = None
-    if to.report is not None:
-        page = reports.write_report(
-            result,
-            labelled,
-            to.folder,
-            to.report,
-            study=to.study,
-            internal=proven() if proven else None,
-            progress=progress,
-        )
-    progress("recording the run", 0, 1)
-    run = tracking.record(
-        result,
-        to.folder,
-        experiment_name=to.experiment,
-        data=labelled.facts,
-        report=to.report,
-        home=to.home,
-    )
-    progress("recording the run", 1, 1)
-    return Retrained(result, model_id, run.run_id, run.model_uri, standing_of(result), page)
-
-
-def _story(result: TrainingResult, labelled: LabelledCohort) -> dict[str, Any]:
-    """How the model was made, how it did, and how much was not known, for its folder."""
-    return {
-        "outcome": result.outcome,
-        "data": asdict(labelled.facts),
-        "recipe": result.recipe.model_dump(mode="json"),
-        "choices": asdict(result.choices),
-        **({"apart": asdict(result.apart)} if result.apart else {}),
-        "performance": {
-            name: performance.to_dict()["estimates"]
-            for name, performance in result.performance.items()
-        },
-        "unknown": _unknown(labelled),
-    }
-
-
-def _unknown(labelled: LabelledCohort) -> dict[str, float | None]:
-    """By factor, the share of the patients learned from of whom it was not known.
-
-    None where that would count one to four patients.
-    """
-    codes = labelled.cohort.codes[~np.isnan(labelled.labels.failed)]
-    counts = np.isnan(codes).sum(axis=0)
-    shown = (counts == 0) | (counts >= FEWEST)
-    shares = [
-        round(int(count) / len(codes), 6) if told else None
-        for count, told in zip(counts, shown, strict=True)
-    ]
-    return dict(zip(labelled.cohort.registry.names, shares, strict=True))
+def _proven_on_sample(
+    sample: LabelledCohort, recipe: Recipe, processes: int, progress: Progress
+) -> InternalValidation:
+    found = _proven(sample, recipe, processes, progress)
+    return replace(found, notes=(ON_SAMPLE.format(patients=sample.labels.known), *found.notes))

@@ -6,37 +6,28 @@ A kill at any moment leaves no half-written model; the journey is simply begun a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.cohorts.store import Shard, Stored, write_shards
-from spinecast.disclosure import FEWEST
 from spinecast.errors import SpinecastError
-from spinecast.explaining.bundle import Bundle, refuse_existing, write_bundle
-from spinecast.files import refuse_unwritable
 from spinecast.fitting.internal import InternalValidation, internal_validation
 from spinecast.fitting.large.passes import MEMORY, Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
 from spinecast.fitting.recipe import Recipe
-from spinecast.fitting.rival import beside, read_rival
 from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
-from spinecast.measures.sample_size import Standing
 from spinecast.patients.draws import hashes
 from spinecast.patients.parts import ROWS_AT_ONCE
 from spinecast.progress import Progress, silent
-from spinecast.reports import report as reports
-from spinecast.reports.evidence import standing_of
-from spinecast.reports.study import read_study
 from spinecast.retraining.keeping import Destination, Retrained, kept
 from spinecast.runs import tracking
 from spinecast.sharing import workers

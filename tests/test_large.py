@@ -16,7 +16,8 @@ from spinecast.cohorts.store import Stored, write_shard
 from spinecast.distribution.bins import Bins
 from spinecast.distribution.population import Population
 from spinecast.explaining.facts import FEW
-from spinecast.fitting.estimator import belief, with_share
+from spinecast.fitting.boosting import with_share
+from spinecast.fitting.estimator import belief
 from spinecast.fitting.large.fit import TOLERANCE
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson, make_ready
@@ -249,7 +250,7 @@ def test_one_step_gives_the_spread_of_refits_to_the_end(registry, tmp_path):
         lesson.keep(TREES, 0.2 * np.random.default_rng(1).normal(size=lesson.rows))
     samples, recipe = 30, Recipe()
     held = belief(preparation.encoding, 1.0, 1.0)
-    joint_held, workshop = with_share(held, recipe), Workshop(tmp_path)
+    joint_held, workshop = with_share(held, recipe.trees), Workshop(tmp_path)
     start = np.append(np.zeros(len(held.mean) + 1), 1.0)
     joint = posterior.fit(Sought(lessons, workshop, TREES), joint_held, start)
     drawn = workshop.total(lessons, partial(resampled, joint.theta, samples, recipe.seed), "")

@@ -140,9 +140,9 @@ def result(registry, labelled):
 @pytest.fixture(scope="module")
 def bundle(result, labelled, place):
     from spinecast.explaining.bundle import write_bundle
-    from spinecast.retraining import _story
+    from spinecast.retraining.keeping import story
 
-    story = _story(result, labelled)
+    story = story(result, labelled)
     folder = place / "model"
     write_bundle(folder, result.model, result.facts, result.booster, story)
     return folder

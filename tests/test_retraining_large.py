@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.recipe import LargeRecipe
 from spinecast.patients.draws import hashes
-from spinecast.retraining import Destination, retrain_large
+from spinecast.retraining import ON_SAMPLE, Destination, _only, retrain, retrain_large
 from test_retraining import RECIPE, followed
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
@@ -31,16 +30,6 @@ def cohort(tiny):
     return labelled(check_table(followed(tiny, 900), tiny), "cohort")
 
 
-def of(cohort, rows):
-    """Some of the patients, by a yes/no for each."""
-    accepted = cohort.cohort.take(rows)
-    return replace(
-        cohort,
-        checked=replace(cohort.checked, accepted=accepted),
-        labels=replace(cohort.labels, failed=cohort.labels.failed[rows]),
-    )
-
-
 def large(cohort, folder, judging=None):
     accepted, failed = cohort.cohort, cohort.labels.failed
     hashed = hashes(accepted.patient_id)
@@ -50,8 +39,9 @@ def large(cohort, folder, judging=None):
     plan = Plan.of(LARGE, shard.known())
     to = Destination(folder / "model", "large", report=folder / "report", home=folder / "runs")
     rows = plan.judges(hashed) if judging is None else judging
-    told = retrain_large([shard], plan, of(cohort, rows), LARGE, Workshop(folder, threads=1), to)
-    return told, of(cohort, rows)
+    judges = _only(cohort, rows)
+    told = retrain_large([shard], plan, judges, LARGE, Workshop(folder, threads=1), to)
+    return told, judges
 
 
 def test_model_report_and_run_say_who_taught_and_who_judged(cohort, tmp_path):
@@ -79,3 +69,23 @@ def test_other_patients_than_the_plan_lets_judge_are_refused(cohort, tmp_path):
     with pytest.raises(SpinecastError, match="not those that the plan"):
         large(cohort, tmp_path, np.arange(len(cohort.cohort)) < 100)
     assert not (tmp_path / "model").exists()
+
+
+def test_as_many_patients_in_memory_are_trained_on_alike(cohort, tmp_path):
+    told, _ = large(cohort, tmp_path)
+    proof = LARGE.resampling.model_copy(update={"bootstraps": 2})
+    recipe = LARGE.model_copy(update={"resampling": proof})
+    folder = tmp_path / "inside"
+    inside = retrain(
+        cohort,
+        recipe,
+        folder / "model",
+        experiment="large",
+        home=folder / "runs",
+        report=folder / "report",
+        proof=True,
+    )
+    assert inside.result.booster == told.result.booster
+    np.testing.assert_allclose(inside.result.model.beta, told.result.model.beta, atol=1e-8)
+    sampled = told.result.apart.sampled
+    assert ON_SAMPLE.format(patients=sampled) in inside.page.read_text(encoding="utf-8")

@@ -463,7 +463,7 @@ def place(tiny, tmp_path_factory):
     """A trained model of the tiny registry, its cohort, and the cohort of another hospital."""
     from spinecast.cohorts.labelled import read_labelled
     from spinecast.fitting.training import train
-    from spinecast.retraining import _story
+    from spinecast.retraining.keeping import story
 
     folder = tmp_path_factory.mktemp("update")
     write_table(followed(tiny, 300), folder / "home.csv")
@@ -477,7 +477,7 @@ def place(tiny, tmp_path_factory):
         trained_on="simulated",
         outcome=found.labels.definition,
     )
-    write_bundle(folder / "old", result.model, result.facts, result.booster, _story(result, found))
+    write_bundle(folder / "old", result.model, result.facts, result.booster, story(result, found))
     return folder
 
 

@@ -10,6 +10,7 @@ import click
 
 from spinecast.cli.options import (
     FILE,
+    memory_option,
     registry_of,
     registry_option,
     runs_option,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
 @click.option("--against", type=FILE, help="The model in use, models/NAME, to be compared.")
 @click.option(
-    "--processes", type=click.IntRange(1), help="That share those refits; else one for each core."
+    "--processes", type=click.IntRange(1), help="That share the work; else one for each core."
 )
+@memory_option
 @site_option
 @runs_option
 @registry_option
@@ -49,6 +51,7 @@ def train(
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
     processes: int | None,
+    memory: int,
     against: Path | None,
     runs: Path,
     site_file: Path | None,
@@ -77,12 +80,15 @@ def train(
         study=study,
         proof=proof,
         processes=processes or cores(),
+        memory=memory,
         against=against,
         experiment=experiment.stem,
         home=runs,
         progress=console.Teller(),
     )
-    click.echo("On patients the fits had not seen, each model on the same folds:")
+    apart = told.result.apart
+    same = f"the same {apart.judged:,} patients" if apart else "the same folds"
+    click.echo(f"On patients the fits had not seen, each model on {same}:")
     for line in console.performances(told.result.performance):
         click.echo(line)
     for line in console.standing(told):

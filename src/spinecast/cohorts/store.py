@@ -75,3 +75,17 @@ def write_shard(path: Path, names: Sequence[str], patients: Stored) -> Shard:
         pa.table(columns), path, use_dictionary=[*names, OUTCOME], compression="lz4"
     )
     return Shard(path, len(patients))
+
+
+def write_shards(
+    folder: Path, names: Sequence[str], patients: Stored, rows_at_once: int
+) -> list[Shard]:
+    """Write patients to shards of no more than so many."""
+    return [
+        write_shard(
+            folder / f"patients-{at:05d}.parquet",
+            names,
+            patients.take(np.arange(start, min(start + rows_at_once, len(patients)))),
+        )
+        for at, start in enumerate(range(0, len(patients), rows_at_once))
+    ]

@@ -13,6 +13,7 @@ import xgboost
 
 from spinecast.fitting.recipe import TreeRecipe
 from spinecast.knowledge.factors import Registry
+from spinecast.modelling.posterior import Belief
 from spinecast.modelling.trees import Leaf, leaves_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -95,6 +96,16 @@ def boost(
         dict(settings), xgboost.DMatrix(codes, label=y, base_margin=margin), rounds
     )
     return Forest(booster.save_raw("json").decode(), rounds, unseen, history)
+
+
+def with_share(held: Belief, recipe: TreeRecipe) -> Belief:
+    """The belief joined by one in the trees' share, which is 1 and may not turn them round."""
+    return Belief(
+        np.append(held.mean, 1.0),
+        np.append(held.sd, recipe.share_sd),
+        np.append(held.lower, 0.0),
+        np.append(held.upper, np.inf),
+    )
 
 
 @dataclass(frozen=True, slots=True)

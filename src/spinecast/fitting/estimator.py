@@ -18,7 +18,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from spinecast.distribution.population import Population
-from spinecast.fitting.boosting import FloatArray, Folds, boost, log_losses, tree_settings
+from spinecast.fitting.boosting import (
+    FloatArray,
+    Folds,
+    boost,
+    log_losses,
+    tree_settings,
+    with_share,
+)
 from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.resampling import patient_folds, resampled
@@ -263,7 +270,7 @@ def _refits(
     look certain (Newton & Raftery 1994, doi 10.1111/j.2517-6161.1994.tb01956.x). The choices
     (weight, scale, rounds) are those of the model, so the interval leaves them out.
     """
-    joint = with_share(held, recipe)
+    joint = with_share(held, recipe.trees)
     design = with_intercept(np.column_stack([columns, trees]))
     start = np.append(linear.theta, 1.0)
     thetas = []
@@ -276,16 +283,6 @@ def _refits(
         )
         thetas.append(posterior.fit(pieces, around, start).theta)
     return recalibrated(np.array(thetas).reshape(-1, design.shape[1]), line)
-
-
-def with_share(held: Belief, recipe: Recipe) -> Belief:
-    """The belief joined by one in the trees' share, which is 1 and may not turn them round."""
-    return Belief(
-        np.append(held.mean, 1.0),
-        np.append(held.sd, recipe.trees.share_sd),
-        np.append(held.lower, 0.0),
-        np.append(held.upper, np.inf),
-    )
 
 
 def recalibrated(theta: FloatArray, line: Recalibration) -> Refits:

@@ -13,7 +13,7 @@ from spinecast.drawing.plots import calibration_plot, comparison_plot
 from spinecast.fitting.elsewhere import SCALES, OtherSites
 from spinecast.fitting.training import OURS
 from spinecast.reports.evidence import Evidence
-from spinecast.reports.sentences import one_risk, unseen_in_words
+from spinecast.reports.sentences import alike, one_risk, unseen_in_words
 
 BOOTSTRAP = "95% intervals by the bootstrap over patients."
 
@@ -63,7 +63,7 @@ def _performance(found: Evidence) -> Iterator[Drawn]:
         "comparison",
         comparison_plot(result.performance, remark=remark),
         "The model beside its baselines.",
-        "All methods on the same folds. " + BOOTSTRAP,
+        f"All methods on {alike(found)}. " + BOOTSTRAP,
         "performance.json#/performance",
     )
     yield Drawn(

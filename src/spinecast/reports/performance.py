@@ -21,6 +21,7 @@ from spinecast.reports.parts import Section, Table
 from spinecast.reports.sentences import (
     NOT_DECLARED,
     PAIRED,
+    alike,
     limitations,
     one_risk,
     performance_in_words,
@@ -72,8 +73,9 @@ def _overall(found: Evidence) -> Section:
     rows.insert(
         1, ("AUROC, first repeat", told(area.value, area.low, area.high), "higher", "DeLong")
     )
+    by = "bootstrap" if found.result.apart else "bootstrap, first repeat"
     rows += [
-        (label, told(*_distance(found.judged.distances, name)), "lower", "bootstrap, first repeat")
+        (label, told(*_distance(found.judged.distances, name)), "lower", by)
         for name, label in DISTANCES.items()
     ]
     table = Table(
@@ -101,7 +103,7 @@ def _comparison(found: Evidence) -> Section:
     result = found.result
     methods = Table(
         "table-methods",
-        "Every method on the same patients and the same folds",
+        f"Every method on {alike(found)}",
         ("Method", *(result.performance[OURS][name].label for name in MEASURED)),
         tuple(
             (name, *(told(*_limits(one[measure])) for measure in MEASURED))
@@ -127,7 +129,6 @@ def _comparison(found: Evidence) -> Section:
 def _paired(found: Evidence) -> Iterator[Table]:
     comparison = found.result.comparison
     by = differences(comparison)
-    folds = "" if found.result.apart else " and the same folds"
     if by:
         yield Table(
             "table-simple",
@@ -141,7 +142,7 @@ def _paired(found: Evidence) -> Iterator[Table]:
                 )
                 for name, parts in by.items()
             ),
-            PAIRED.format(folds=folds, level=comparison.level) + " Above 0, ours is better.",
+            PAIRED.format(alike=alike(found), level=comparison.level) + " Above 0, ours is better.",
             "performance.json#/comparison/differences",
         )
 

@@ -45,7 +45,7 @@ SELECTION = (
     "looking at these patients."
 )
 PAIRED = (
-    "Paired differences on the same patients{folds}; {level:.0%} intervals by the bootstrap over "
+    "Paired differences on {alike}; {level:.0%} intervals by the bootstrap over "
     "patients, the fits taken as they are. Judged by log-loss, which rewards honest risks."
 )
 SITES = (
@@ -118,7 +118,7 @@ def scheme_in_words(found: Evidence) -> str:
             f"{found.result.recipe.seed}. The model judged is the model kept. Weight and scale of "
             f"the literature were chosen by {split.inner_folds}-fold cross-validation on "
             f"{apart.sampled:,} of those who taught; the baselines learned from the same "
-            f"{apart.sampled:,}, and were judged on the same {apart.judged:,}."
+            f"{apart.sampled:,}, and were judged on the same {apart.judged:,} patients."
         )
     return (
         f"{split.outer_folds}-fold cross-validation of the whole method, {split.outer_repeats} "
@@ -132,6 +132,11 @@ def inside_in_words(found: Evidence) -> str:
     """Which steps saw none of the patients that judge."""
     where = "Learned without the patients who judge" if found.result.apart else "Inside each fit"
     return f"{where}: {', '.join(STEPS)}."
+
+
+def alike(found: Evidence) -> str:
+    """What the methods that are compared have in common."""
+    return "the same patients" if found.result.apart else "the same patients and the same folds"
 
 
 def one_risk(found: Evidence) -> str:

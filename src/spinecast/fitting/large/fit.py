@@ -12,7 +12,7 @@ import numpy as np
 from spinecast.cohorts.store import Shard, Stored
 from spinecast.distribution.population import Population
 from spinecast.explaining.facts import Verdict, agreements_near
-from spinecast.fitting.boosting import FloatArray, tree_settings
+from spinecast.fitting.boosting import FloatArray, tree_settings, with_share
 from spinecast.fitting.estimator import (
     Chosen,
     choose,
@@ -20,7 +20,6 @@ from spinecast.fitting.estimator import (
     inner_folds,
     recalibrate,
     recalibrated,
-    with_share,
 )
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson, make_ready
@@ -145,6 +144,6 @@ def _refits(
     workshop.over(lessons, partial(keep_fallen, grown.booster, grid), "refitting")
 
     start = np.append(fit.theta, 1.0)
-    joint = posterior.fit(Sought(lessons, workshop, TREES), with_share(held, recipe), start)
+    joint = posterior.fit(Sought(lessons, workshop, TREES), with_share(held, recipe.trees), start)
     samples = partial(resampled, joint.theta, recipe.interval.refits, recipe.seed)
     return refits(joint, held, workshop.total(lessons, samples, "refitting"), recipe)

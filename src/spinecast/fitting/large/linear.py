@@ -8,8 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from spinecast.fitting.boosting import FloatArray
-from spinecast.fitting.estimator import with_share
+from spinecast.fitting.boosting import FloatArray, with_share
 from spinecast.fitting.large.lessons import Lesson
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.trees import TREES
@@ -95,7 +94,7 @@ def refits(joint: Posterior, held: Belief, told: Resampled, recipe: Recipe) -> F
     more or fewer patients in a sample, and its coefficient moves accordingly further or less.
     Prior means are redrawn as in the refits of fewer patients.
     """
-    belief = with_share(held, recipe)
+    belief = with_share(held, recipe.trees)
     all_patients = joint.patients
     own = np.diag(all_patients.curvature)[:, None]
     stretch = np.sqrt(

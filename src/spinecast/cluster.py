@@ -46,8 +46,6 @@ _QUIET = {
     # One megabyte of a model in a task is no reason to warn anybody.
     "distributed.admin.large-graph-warning-threshold": "1GiB",
     "distributed.comm.timeouts.connect": f"{PATIENCE}s",
-    "distributed.diagnostics.computations.max-history": 0,
-    "distributed.diagnostics.erred-tasks.max-history": 0,
 }
 
 _HUSH = "import spinecast.cluster; spinecast.cluster.hush()"
@@ -274,7 +272,7 @@ def cluster(
         if scheduler is None:
             client = stack.enter_context(_started(processes, memory))
         else:
-            client = stack.enter_context(_reached(scheduler))
+            client = stack.enter_context(_joined(scheduler))
         # What passes over a cohort keep between them lies in a temporary folder.
         mark = stack.enter_context(tempfile.NamedTemporaryFile(prefix="spinecast-"))
         share = Cluster(client, [*seen, Path(mark.name)])
@@ -309,7 +307,7 @@ def _started(processes: int, memory: int | None) -> Iterator[Any]:
 
 
 @contextmanager
-def _reached(scheduler: str) -> Iterator[Any]:
+def _joined(scheduler: str) -> Iterator[Any]:
     """A client of a scheduler that runs already, and has a worker."""
     from distributed import Client
 

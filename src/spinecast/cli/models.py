@@ -10,7 +10,6 @@ import click
 
 from spinecast.cli.options import (
     FILE,
-    memory_option,
     registry_of,
     registry_option,
     runs_option,
@@ -35,13 +34,10 @@ if TYPE_CHECKING:
 @click.option("--study", type=FILE, help="What only a person knows of the study, study.toml.")
 @click.option("--proof", is_flag=True, help="Validate internally by refits; that takes long.")
 @click.option("--against", type=FILE, help="The model in use, models/NAME, to be compared.")
-@click.option(
-    "--processes", type=click.IntRange(1), help="That share the work; else one for each core."
-)
-@memory_option
 @site_option
 @runs_option
 @registry_option
+@work_options
 def train(
     cohort: Path,
     experiment: Path,
@@ -50,42 +46,44 @@ def train(
     report: Path | None,
     study: Path | None,
     proof: bool,  # noqa: FBT001 - likewise
-    processes: int | None,
-    memory: int,
     against: Path | None,
     runs: Path,
     site_file: Path | None,
     registry_folder: Path | None,
+    work: Work,
 ) -> None:
     """Train a model on a cohort, judge it beside its baselines, report it, and record the run.
 
-    The last line is the report's page.
+    A folder of Parquet files is read part by part. From as many patients on as the experiment says,
+    some are set apart to judge the model, in place of cross-validation. The last line is the
+    report's page.
     """
     from spinecast import console, retraining
-    from spinecast.cohorts.labelled import read_labelled
     from spinecast.fitting.recipe import read_recipe
     from spinecast.sharing import cores
 
     recipe = read_recipe(experiment)
     registry = registry_of(registry_folder)
-    found = read_labelled(cohort, registry, recipe.outcome, site_of(site_file, registry))
-    for line in console.labelled(found):
-        console.note(line)
-    told = retraining.retrain(
-        found,
-        recipe,
-        out,
-        replace=replace,
-        report=report or runs / "reports" / out.name,
-        study=study,
-        proof=proof,
-        processes=processes or cores(),
-        memory=memory,
-        against=against,
-        experiment=experiment.stem,
-        home=runs,
-        progress=console.Teller(),
-    )
+    site, progress = site_of(site_file, registry), console.Teller()
+    with work.gathered(cohort, registry, recipe, site, progress=progress) as (found, workshop):
+        for line in console.labelled(found.labelled):
+            console.note(line)
+        told = retraining.retrain(
+            found.labelled,
+            recipe,
+            out,
+            replace=replace,
+            report=report or runs / "reports" / out.name,
+            study=study,
+            proof=proof,
+            processes=work.processes or cores(),
+            shards=found.shards,
+            workshop=workshop,
+            against=against,
+            experiment=experiment.stem,
+            home=runs,
+            progress=progress,
+        )
     apart = told.result.apart
     same = f"the same {apart.judged:,} patients" if apart else "the same folds"
     click.echo(f"On patients the fits had not seen, each model on {same}:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,29 +45,6 @@ def site_option(command: Command) -> Command:
     """A hospital's own column names, words and units."""
     text = "The hospital's mapping of its own columns to ours, as `spinecast map` drafts it."
     return click.option("--site", "site_file", type=FILE, metavar="SITE.toml", help=text)(command)
-
-
-class _Memory(click.ParamType[int]):
-    """An amount of memory, in bytes."""
-
-    name = "memory"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's own
-        """3GB, 3 GB, 512MB: units of 1024."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT])i?B?\s*", str(value), re.IGNORECASE)
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no amount of memory; write 3GB or 512MB.", param, ctx)
-        return int(float(found[1]) * 1024 ** ("MGT".index(found[2].upper()) + 2))
-
-
-def memory_option(command: Command) -> Command:
-    """How much memory work on very many patients may take."""
-    text = "That trees of very many patients may take; beyond it they are grown from disk."
-    return click.option(
-        "--memory", type=_Memory(), default="4GB", show_default=True, metavar="GB", help=text
-    )(command)
 
 
 def site_of(file: Path | None, registry: Registry) -> Site | None:

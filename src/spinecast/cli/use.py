@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spinecast.cli.engine import engine_options, who_works
 from spinecast.cli.options import (
     FILE,
     models_option,
@@ -21,6 +20,7 @@ from spinecast.cli.options import (
     site_of,
     site_option,
 )
+from spinecast.cli.work import Work, work_options
 from spinecast.errors import DataRefused, Problem, UsageRefused
 
 if TYPE_CHECKING:
@@ -40,13 +40,11 @@ SHOWN_AS = {".html": "html", ".htm": "html", ".txt": "text"}
 @click.option("--out", type=FILE, help="A file: .json, .csv, .parquet, .html or .txt.")
 @click.option("--full", is_flag=True, help="Show every factor, however small its contribution.")
 @click.option("--lang", default="en", help="The language of its sentences: en or de.")
-@click.option("--processes", type=click.IntRange(1), help="That share a folder; all cores.")
-@click.option("--memory", type=click.FloatRange(0.5), help="GB they may take; 2 without it.")
-@engine_options
 @click.option("--without-intervals", is_flag=True, help="Of a folder: risks without low and high.")
 @click.option("--replace", is_flag=True, help="Begin a folder of scores anew.")
 @site_option
 @registry_option
+@work_options
 def score(
     patients: Path,
     model_folder: Path | None,
@@ -57,7 +55,8 @@ def score(
     lang: str,
     site_file: Path | None,
     registry_folder: Path | None,
-    **pieces: Any,  # noqa: ANN401 - only a folder asks for them
+    work: Work,
+    **pieces: bool,  # only a folder asks for them
 ) -> None:
     """Score a patient (JSON) or many (JSON list, CSV, Parquet), and say why.
 
@@ -88,7 +87,7 @@ def score(
     _refuse_language(lang, scorer.languages)
     scorer = scorer.in_language(lang)
     if into_folder and out is not None:
-        _score_folder(scorer, patients, out, registry_folder, **pieces)
+        _score_folder(scorer, patients, out, registry_folder, work, **pieces)
         return
     told = batch.read_patients(scorer, patients, site_of(site_file, scorer.registry))
     for line in console.unused(told):
@@ -109,7 +108,7 @@ def _refuse_misfits(
     patients: Path,
     out: Path | None,
     site_file: Path | None,
-    pieces: dict[str, Any],
+    pieces: dict[str, bool],
     *,
     into_folder: bool,
 ) -> None:
@@ -138,11 +137,8 @@ def _score_folder(
     patients: Path,
     out: Path,
     registry_folder: Path | None,
+    work: Work,
     *,
-    processes: int | None,
-    memory: float | None,
-    engine: str | None,
-    scheduler: str | None,
     without_intervals: bool,
     replace: bool,
 ) -> None:
@@ -155,17 +151,15 @@ def _score_folder(
     # Workers elsewhere have a folder of their own that names would be relative to.
     patients, out = patients.absolute(), out.absolute()
     parts = parts_of(patients, without_damaged=True)
-    processes = min(processes or cores(), len(parts.parts))
-    seen = [patients, scorer.bundle.folder]
-    limit = None if memory is None else int(memory * 1e9)
-    with who_works(engine, scheduler, processes, limit, seen) as share:
+    processes = min(work.processes or cores(), len(parts.parts))
+    with work.shared(processes, patients, scorer.bundle.folder) as share:
         found = score_parts(
             scorer,
             parts,
             out,
             registry_folder=registry_folder,
             share=share,
-            rows_at_once=rows_within(memory, processes),
+            rows_at_once=rows_within(work.memory, processes),
             intervals=not without_intervals,
             replace=replace,
             progress=console.Teller(),

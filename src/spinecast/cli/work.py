@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,13 @@ from spinecast.errors import DataRefused, Problem, UsageRefused
 if TYPE_CHECKING:
     from spinecast.cohorts.labelled import LabelledCohort
     from spinecast.cohorts.survey import Survey
+    from spinecast.fitting.large.passes import Workshop
+    from spinecast.fitting.recipe import Recipe
     from spinecast.knowledge.factors import Registry
     from spinecast.patients.parts import Parts
     from spinecast.progress import Progress
+    from spinecast.retraining import Gathered
+    from spinecast.sharing import Share
     from spinecast.site.declaration import Site
 
 MEMORY = 2_000_000_000
@@ -87,15 +92,11 @@ class Work:
             UsageRefused: the memory does not suffice.
         """
         from spinecast.cohorts.survey import survey
-        from spinecast.patients.parts import parts_of
 
-        path = path.absolute()  # for workers elsewhere
-        parts = parts_of(path)
-        processes = self._processes(parts)
-        rows_at_once = self._rows_at_once(processes, min(sample, parts.rows))
-        with self._share(processes, path) as share:
+        parts, processes, rows_at_once = self._cut(path, lambda rows: min(sample, rows))
+        with self.shared(processes, path) as share:
             return survey(
-                parts_of(path, rows_at_once),
+                parts,
                 registry,
                 definition=definition,
                 sample=sample,
@@ -124,14 +125,75 @@ class Work:
         found = self.survey(path, registry, sample=sample, definition=definition, progress=progress)
         return found.labelled()
 
+    @contextmanager
+    def gathered(
+        self,
+        path: Path,
+        registry: Registry,
+        recipe: Recipe,
+        site: Site | None,
+        *,
+        progress: Progress,
+    ) -> Iterator[tuple[Gathered, Workshop]]:
+        """A cohort ready to be learned from, and where that is done if it is a large one.
+
+        Raises:
+            UsageRefused: the memory does not suffice, or a folder is to be mapped.
+        """
+        from spinecast.cohorts.labelled import read_labelled
+        from spinecast.fitting.large.passes import Workshop
+        from spinecast.retraining import Gathered, gather
+        from spinecast.retraining.gathering import first_sample
+        from spinecast.sharing import cores
+
+        in_parts = self.takes_parts(path)
+        if in_parts:
+            refuse_site(path, site)
+            parts, processes, rows_at_once = self._cut(
+                path, lambda rows: first_sample(recipe, rows)
+            )
+        else:
+            labelled = read_labelled(path, registry, recipe.outcome, site)
+            processes = self.processes or cores()
+        with (
+            tempfile.TemporaryDirectory(prefix="spinecast-") as folder,
+            self.shared(processes, path) as share,
+        ):
+            scratch = Path(folder)
+            workshop = Workshop(scratch, share, self.memory, progress=progress)
+            if not in_parts:
+                yield Gathered(labelled, ()), workshop
+                return
+            found = gather(
+                parts,
+                registry,
+                recipe,
+                scratch,
+                share=share,
+                rows_at_once=rows_at_once,
+                progress=progress,
+            )
+            yield found, workshop
+
+    def _cut(self, path: Path, sampled: Callable[[int], int]) -> tuple[Parts, int, int]:
+        """A cohort in parts, how many processes read it, and how many rows each at once."""
+        from spinecast.patients.parts import parts_of
+
+        path = path.absolute()  # for workers elsewhere
+        parts = parts_of(path)
+        processes = self._processes(parts)
+        rows_at_once = self._rows_at_once(processes, sampled(parts.rows))
+        return parts_of(path, rows_at_once), processes, rows_at_once
+
     def _processes(self, parts: Parts) -> int:
         from spinecast.sharing import cores
 
         return self.processes or max(1, min(cores(), len(parts.parts), parts.rows // A_PROCESS))
 
     @contextmanager
-    def _share(self, processes: int, path: Path) -> Iterator[Any]:
-        with who_works(self.engine, self.scheduler, processes, self.memory, [path]) as share:
+    def shared(self, processes: int, *seen: Path) -> Iterator[Share]:
+        """Whoever shares the work on these files, as `cli.engine` finds them."""
+        with who_works(self.engine, self.scheduler, processes, self.memory, seen) as share:
             yield share
 
     def _rows_at_once(self, processes: int, sampled: int) -> int:

@@ -42,8 +42,6 @@ from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
 REJECTIONS = "spinecast.rejected/1"
-GIGABYTES = 2.0
-"""What all processes together may take, unless it is said."""
 PROCESS_BYTES, ROW_BYTES = 300_000_000, 8_000
 """What a process takes before it reads anything, and about what a row takes in it."""
 LEAST_ROWS = 4_096
@@ -96,9 +94,9 @@ class Scored:
     damaged: tuple[Problem, ...]
 
 
-def rows_within(gigabytes: float | None, processes: int) -> int:
-    """How many rows each process may hold at a time within so much memory."""
-    each = 1e9 * (gigabytes or GIGABYTES) / (processes + 1) - PROCESS_BYTES
+def rows_within(memory: int, processes: int) -> int:
+    """How many rows each process may hold at a time within so many bytes of memory."""
+    each = memory / (processes + 1) - PROCESS_BYTES
     return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
 
 

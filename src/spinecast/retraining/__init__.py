@@ -6,33 +6,34 @@ A kill at any moment leaves no half-written model; the journey is simply begun a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.cohorts.store import Shard, Stored, write_shards
 from spinecast.errors import SpinecastError
 from spinecast.fitting.internal import InternalValidation, internal_validation
-from spinecast.fitting.large.passes import MEMORY, Workshop
-from spinecast.fitting.large.plan import Plan
+from spinecast.fitting.large.passes import Workshop
+from spinecast.fitting.large.plan import BoolArray, Plan
 from spinecast.fitting.large.training import train_large
 from spinecast.fitting.recipe import Recipe
 from spinecast.fitting.training import TrainingResult, train
 from spinecast.measures.pooling import pool
-from spinecast.patients.draws import hashes
+from spinecast.patients.draws import HashArray, hashes
 from spinecast.patients.parts import ROWS_AT_ONCE
 from spinecast.progress import Progress, silent
+from spinecast.retraining.gathering import Gathered, gather
 from spinecast.retraining.keeping import Destination, Retrained, kept
 from spinecast.runs import tracking
 from spinecast.sharing import workers
 
-__all__ = ["Destination", "Retrained", "retrain", "retrain_large"]
+__all__ = ["Destination", "Gathered", "Retrained", "gather", "retrain", "retrain_large"]
 
 ON_SAMPLE = (
     "Refits of the whole method were made on {patients:,} of the patients who taught, drawn by "
@@ -51,7 +52,8 @@ def retrain(
     study: Path | None = None,
     proof: bool = False,
     processes: int = 1,
-    memory: int = MEMORY,
+    shards: Sequence[Shard] = (),
+    workshop: Workshop | None = None,
     against: Path | None = None,
     home: Path = tracking.HOME,
     progress: Progress = silent,
@@ -61,7 +63,8 @@ def retrain(
     From as many patients on as the recipe says, some are set apart in place of cross-validation.
 
     Args:
-        labelled: the patients and their outcomes.
+        labelled: the patients and their outcomes; with `shards`, those of whom more than sums are
+            needed (`gathering`).
         recipe: the experiment.
         folder: where the model goes.
         experiment: under which name MLflow gathers the runs.
@@ -72,7 +75,8 @@ def retrain(
             takes long.
         processes: how many share the refits of the proof, or the passes over very many patients;
             the answers are the same.
-        memory: bytes that trees of very many patients may take.
+        shards: very many patients on disk; those in memory are written there where it is needed.
+        workshop: where very many patients are learned from, and by whom; one of its own without.
         against: the folder of the model in use, to be compared on the same patients.
         home: the folder of MLflow's runs.
         progress: told what is being done and how far it is.
@@ -83,8 +87,18 @@ def retrain(
         ModelRefused: the model in use is not whole, or predicts another outcome.
     """
     to = Destination(folder, experiment, replace, report, study, against, home)
-    if plan := Plan.of(recipe, labelled.labels.known):
-        return _from_memory(labelled, plan, recipe, to, proof, processes, memory, progress)
+    if plan := Plan.of(recipe, labelled.followed.known):
+        with _workshop(workshop, processes, progress) as place:
+            return retrain_large(
+                shards or _stored(labelled, place.scratch),
+                plan,
+                _only(labelled, plan.judges),
+                recipe,
+                place,
+                to,
+                sample=_only(labelled, plan.is_sampled) if proof else None,
+                processes=processes,
+            )
     in_use = to.checked(labelled.labels.definition)
     cohort = labelled.cohort
     result = train(
@@ -146,40 +160,32 @@ def retrain_large(
     return kept(result, judging, in_use, to, proven, progress)
 
 
-def _from_memory(
-    labelled: LabelledCohort,
-    plan: Plan,
-    recipe: Recipe,
-    to: Destination,
-    proof: bool,  # noqa: FBT001 - passed on
-    processes: int,
-    memory: int,
-    progress: Progress,
-) -> Retrained:
-    """A large training of patients that lie in memory: the same as of those on disk."""
-    cohort = labelled.cohort
-    hashed = hashes(cohort.patient_id)
-    patients = Stored(cohort.codes, labelled.labels.failed, hashed)
+@contextmanager
+def _workshop(given: Workshop | None, processes: int, progress: Progress) -> Iterator[Workshop]:
+    """The workshop that was given, or one of this machine for as long as it is needed."""
+    if given is not None:
+        yield given
+        return
     with TemporaryDirectory() as folder, workers(processes) as share:
-        scratch = Path(folder)
-        return retrain_large(
-            write_shards(scratch, cohort.registry.names, patients, ROWS_AT_ONCE),
-            plan,
-            _only(labelled, plan.judges(hashed)),
-            recipe,
-            Workshop(scratch, share, memory, progress=progress),
-            to,
-            sample=_only(labelled, plan.is_sampled(hashed)) if proof else None,
-            processes=processes,
-        )
+        yield Workshop(Path(folder), share, progress=progress)
 
 
-def _only(labelled: LabelledCohort, rows: npt.NDArray[np.bool_]) -> LabelledCohort:
-    """Some of the patients, by a yes/no for each."""
-    accepted = labelled.cohort.take(rows)
+def _stored(labelled: LabelledCohort, scratch: Path) -> Sequence[Shard]:
+    """Patients who lie in memory, in shards."""
+    cohort = labelled.cohort
+    patients = Stored(cohort.codes, labelled.labels.failed, hashes(cohort.patient_id))
+    return write_shards(scratch, cohort.registry.names, patients, ROWS_AT_ONCE)
+
+
+def _only(labelled: LabelledCohort, wanted: Callable[[HashArray], BoolArray]) -> LabelledCohort:
+    """The patients who have a part in a plan; the counts stay those of all."""
+    rows = wanted(hashes(labelled.cohort.patient_id))
     failed = labelled.labels.failed[rows]
-    checked = replace(labelled.checked, accepted=accepted)
-    return replace(labelled, checked=checked, labels=replace(labelled.labels, failed=failed))
+    return replace(
+        labelled,
+        cohort=labelled.cohort.take(rows),
+        labels=replace(labelled.labels, failed=failed),
+    )
 
 
 def _beside_patients(result: TrainingResult, judging: LabelledCohort) -> TrainingResult:

@@ -14,8 +14,12 @@ from spinecast.patients.draws import HashArray, uniform
 
 BoolArray = npt.NDArray[np.bool_]
 
-APART, SAMPLED = 0, 1
-"""The draws of a patient's id that say what part it has; those of the refits come after them."""
+APART = 0
+"""The draw of a patient's id that says what part it has; those of the refits come after it.
+
+The first judge, the next tune, then come the sampled ones among those who teach. So a sample of
+a cohort's smallest draws holds all of whom more than sums are needed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Plan:
     Attributes:
         patients: how many have a known outcome.
         held: the share of them that judges, and the share that tunes.
-        sample: the share of those who teach on whom the choices are made.
+        sample: the share of them, among those who teach, on whom the choices are made.
         seed: of the draws.
     """
 
@@ -44,7 +48,13 @@ class Plan:
         if patients < large.patients:
             return None
         teach = patients - 2 * large.held
-        return cls(patients, large.held / patients, min(1.0, large.sample / teach), recipe.seed)
+        sample = min(large.sample, teach) / patients
+        return cls(patients, large.held / patients, sample, recipe.seed)
+
+    @property
+    def drawn(self) -> float:
+        """The share of patients who judge, tune or are sampled."""
+        return 2 * self.held + self.sample
 
     def judges(self, hashed: HashArray) -> BoolArray:
         """Which patients the model is judged on."""
@@ -61,7 +71,8 @@ class Plan:
 
     def is_sampled(self, hashed: HashArray) -> BoolArray:
         """Which of those who teach choices are made on, and baselines learn from."""
-        return self.teaches(hashed) & (uniform(hashed, self.seed, SAMPLED) < self.sample)
+        apart = self._apart(hashed)
+        return (2 * self.held <= apart) & (apart < self.drawn)
 
     def _apart(self, hashed: HashArray) -> npt.NDArray[np.float64]:
         return uniform(hashed, self.seed, APART)

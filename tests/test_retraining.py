@@ -31,6 +31,7 @@ from spinecast.fitting.recipe import (
 from spinecast.fitting.rival import NOT_TOLD, OWN_PATIENTS
 from spinecast.fitting.training import IN_USE
 from spinecast.patients.tables import file_fingerprint, write_table
+from spinecast.retraining import keeping
 from spinecast.simulator.synthetic import simulate
 
 # MLflow and what it stands on warn of their own affairs; ours are tested elsewhere.
@@ -331,7 +332,7 @@ def test_internal_validation_runs_only_when_asked(proof, told, labelled, tmp_pat
     monkeypatch.setattr(retraining, "train", lambda *_, **__: told.result)
     monkeypatch.setattr(retraining.tracking, "record", lambda *_, **__: run_of("r"))
     monkeypatch.setattr(retraining, "internal_validation", lambda *_, **__: asked.append(1))
-    monkeypatch.setattr(retraining.reports, "write_report", lambda *_, **how: written.append(how))
+    monkeypatch.setattr(keeping.reports, "write_report", lambda *_, **how: written.append(how))
     retraining.retrain(
         labelled,
         RECIPE,

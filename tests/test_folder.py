@@ -128,6 +128,34 @@ def test_a_folder_holds_the_scores_of_the_file(scorer, patients, undisturbed, tm
     np.testing.assert_allclose(numbers(many), numbers(one), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("zeros", [False, True])
+def test_what_a_number_means_hangs_on_the_cohort_and_not_on_the_cut(
+    scorer, patients, tmp_path, zeros
+):
+    """Ones in one file and twos in the next: read as in one file, where they are no answers."""
+    some = patients.iloc[5:105].assign(diabetes=["1"] * 50 + ["2"] * 50)
+    if zeros:
+        some.iloc[99, some.columns.get_loc("diabetes")] = "0"
+    some.to_parquet(tmp_path / "one.parquet")
+    told = read_patients(scorer, tmp_path / "one.parquet")
+    out = tmp_path / "out"
+    found = score_parts(scorer, parts_of(put(some, tmp_path / "in", [50, 50])), out)
+    assert found.refused == told.refused == (49 if zeros else 100)
+    assert (read(out)["status"] == "scored").tolist() == told.accepted.tolist()
+
+
+def test_a_piece_is_scored_again_when_a_later_file_says_what_its_numbers_mean(
+    scorer, patients, tmp_path
+):
+    ones, twos = (patients.iloc[5:15].assign(diabetes=n) for n in "12")
+    source, out = put(ones, tmp_path / "in", [10]), tmp_path / "out"
+    assert score(scorer, source, out)[0].refused == 0
+    more = put(twos.assign(patient_id=[f"Q{n}" for n in range(10)]), tmp_path / "more", [10])
+    shutil.copy(more / "a.parquet", source / "b.parquet")
+    found, worked = score(scorer, source, out)
+    assert (found.refused, worked) == (20, ["a.parquet", "b.parquet"])
+
+
 def test_several_processes_write_the_same_bytes(scorer, cohort, undisturbed, tmp_path):
     with workers(2) as share:
         score_parts(scorer, parts_of(cohort), tmp_path / "out", share=share)

@@ -8,7 +8,7 @@ parts are and whoever read them. Where the sample holds everybody, it is the coh
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -29,6 +29,7 @@ from spinecast.knowledge.factors import Registry
 from spinecast.patients import rejected_file
 from spinecast.patients.parts import Parts
 from spinecast.patients.repeats import find_repeats
+from spinecast.patients.yes_no import deciding, is_misread
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
@@ -130,9 +131,8 @@ def survey(
         repeats = find_repeats(parts, scratch, share, rows_at_once)
         look = replace(look, repeats=repeats, pieces=scratch if rejected else None)
         found = _read(parts, look, share, progress)
-        if numbers := _misread(found.numbers):
-            # What a number means in a yes/no column hangs on the whole column.
-            found = _read(parts, replace(look, numbers=numbers), share, progress)
+        if is_misread(found.numbers):
+            found = _read(parts, replace(look, numbers=deciding(found.numbers)), share, progress)
         if rejected:
             rejected_file.join(found.pieces, rejected, named=look.names_files)
     return Survey(
@@ -162,25 +162,6 @@ def _told(
         done += task.part.rows
         progress("rows read", done, rows)
         yield found
-
-
-def _misread(seen: Mapping[str, frozenset[frozenset[str]]]) -> dict[str, frozenset[str]]:
-    """Numbers in yes/no columns, where some table alone was read otherwise than the whole is."""
-    whole = {name: frozenset[str]().union(*tables) for name, tables in seen.items()}
-    return (
-        whole
-        if any(
-            _is_ambiguous(table) != _is_ambiguous(whole[name])
-            for name, tables in seen.items()
-            for table in tables
-        )
-        else {}
-    )
-
-
-def _is_ambiguous(numbers: frozenset[str]) -> bool:
-    """Whether ones and twos are codes of which nobody knows which is yes."""
-    return "2" in numbers and "0" not in numbers
 
 
 def _refuse_export(parts: Parts) -> None:

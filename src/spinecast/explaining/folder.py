@@ -15,8 +15,8 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,9 @@ from spinecast.files import whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
-from spinecast.patients.repeats import Repeats, find_repeats
+from spinecast.patients.repeats import find_repeats
 from spinecast.patients.tables import file_fingerprint
+from spinecast.patients.yes_no import Numbers, deciding, numbers_of_part, united
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
@@ -60,17 +61,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A part, the name of its piece, and its rows whose patients stand in an earlier row."""
+    """A part, the name of its piece, and what the rest of the cohort says of it."""
 
     part: Part
     name: str
-    repeated: Mapping[int, str] = field(default_factory=dict)
+    rest: Surroundings
 
     @property
-    def repeats(self) -> str:
-        """A fingerprint of the repeated rows."""
-        told = json.dumps(sorted(self.repeated.items()))
-        return hashlib.sha256(told.encode()).hexdigest() if self.repeated else ""
+    def fingerprint(self) -> str:
+        """SHA-256 of what the rest says, "" where that is nothing."""
+        repeated = sorted(self.rest.repeated.items())
+        numbers = sorted((name, sorted(some)) for name, some in self.rest.numbers.items())
+        told = json.dumps([repeated, numbers])
+        return hashlib.sha256(told.encode()).hexdigest() if repeated or numbers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def score_parts(
     job = Job(folder, registry_folder, out.absolute(), run, rows_at_once)
     with held(out, replace=replace):
         journal = Journal.open(out, run, parts.files)
-        tasks, damaged = _tasks(parts, out, share, rows_at_once)
+        tasks, damaged = _tasks(scorer, parts, out, share, rows_at_once)
         standing = {t.name: _standing(t, journal, out) for t in tasks if t.name in journal.pieces}
         kept = {name: piece for name, piece in standing.items() if piece is not None}
         todo = [task for task in tasks if task.name not in kept]
@@ -180,16 +183,22 @@ def _refuse_unfit(parts: Parts, scorer: Scorer) -> None:
 
 
 def _tasks(
-    parts: Parts, out: Path, share: Share, rows_at_once: int
+    scorer: Scorer, parts: Parts, out: Path, share: Share, rows_at_once: int
 ) -> tuple[list[Task], list[Problem]]:
     """The parts with what the others say of them, and what cannot be read of any."""
     names = dict(zip(parts.parts, _names(parts.parts), strict=True))
+    look = partial(numbers_of_part, scorer.registry, rows_at_once)
     damaged: list[Problem] = []
     while True:
         try:
             with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=out) as scratch:
-                found = find_repeats(parts, Path(scratch), share, rows_at_once)
-                return [*_each(parts, found, names)], damaged
+                repeats = find_repeats(parts, Path(scratch), share, rows_at_once)
+                nothing: Numbers = {}
+                numbers = deciding(reduce(united, share(look, parts.parts), nothing))
+                return [
+                    Task(part, names[part], Surroundings(repeats.within(start, part), numbers))
+                    for part, start in zip(parts.parts, parts.starts, strict=True)
+                ], damaged
         except DataRefused as refused:
             broken = {problem.where for problem in refused.problems}
             readable = tuple(part for part in parts.parts if part.path.name not in broken)
@@ -201,11 +210,6 @@ def _tasks(
             allowed = "there must be room for 16 bytes a row"
             problem = Problem(str(out), (error.strerror or "it is full").lower(), allowed)
             raise UsageRefused("The scores cannot be written", [problem]) from None
-
-
-def _each(parts: Parts, found: Repeats, names: Mapping[Part, str]) -> Iterator[Task]:
-    for part, start in zip(parts.parts, parts.starts, strict=True):
-        yield Task(part, names[part], found.within(start, part))
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:
@@ -220,7 +224,7 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
 def _standing(task: Task, journal: Journal, out: Path) -> Piece | None:
     """The piece that was noted for a part, if it is still what would be written."""
     piece = journal.pieces[task.name]
-    same = (piece.groups, piece.repeats) == (task.part.groups, task.repeats)
+    same = (piece.groups, piece.rest) == (task.part.groups, task.fingerprint)
     return piece if same and piece.stands_in(out) else None
 
 
@@ -260,7 +264,7 @@ def score_part(job: Job, task: Task) -> Piece | Problem:
         task.part.groups,
         rows,
         sum(len(table.column("row").unique()) for table in rejections),
-        task.repeats,
+        task.fingerprint,
         file_fingerprint(path),
         file_fingerprint(refused_file) if rejections else "",
     )
@@ -283,8 +287,7 @@ def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, li
         for text in task.part.tables(job.rows_at_once):
             if not len(text):
                 continue
-            here = {row: told for row, told in task.repeated.items() if row in text.index}
-            patients = patients_of(scorer, text, Surroundings(here))
+            patients = patients_of(scorer, text, task.rest.within(text.index))
             rows = text.index.to_numpy(dtype=np.int64)
             pieces = [
                 piece.table(Origin(file, rows[piece.places]), intervals=job.run.intervals)

@@ -25,9 +25,9 @@ from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
-from spinecast.explaining.folder import LEAST_ROWS, rows_within, score_parts
+from spinecast.explaining.folder import score_parts
 from spinecast.patients.answers import as_text
-from spinecast.patients.parts import ROWS_AT_ONCE, parts_of
+from spinecast.patients.parts import parts_of
 from spinecast.sharing import workers
 
 COUNT = 600
@@ -557,10 +557,3 @@ def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
     code, said = spoken(file, "--model", bundle_folder, "--without-intervals", "--replace")
     assert code == 2
     assert "2 problems" in said
-
-
-@pytest.mark.parametrize(("memory", "processes"), [(5e8, 4), (2e9, 2), (64e9, 1)])
-def test_less_memory_means_fewer_rows_at_once(memory, processes):
-    rows = rows_within(memory, processes)
-    assert LEAST_ROWS <= rows <= ROWS_AT_ONCE
-    assert rows <= rows_within(10**11, 1)

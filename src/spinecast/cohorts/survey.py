@@ -7,9 +7,7 @@ parts are and whoever read them. Where the sample holds everybody, it is the coh
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
@@ -22,9 +20,9 @@ from spinecast.cohorts.outcome import Followed, known_name, labels
 from spinecast.cohorts.reading import Found, Look, Task, read_part
 from spinecast.cohorts.store import Shard
 from spinecast.cohorts.tally import Tally
-from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.errors import DataRefused, Problem
 from spinecast.exchange.redcap_records import is_export
-from spinecast.files import reason
+from spinecast.files import scratch_folder
 from spinecast.knowledge.factors import Registry
 from spinecast.patients import rejected_file
 from spinecast.patients.parts import Parts
@@ -127,7 +125,7 @@ def survey(
         names_files=len(parts.files) > 1,
         store=store,
     )
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         repeats = find_repeats(parts, scratch, share, rows_at_once)
         look = replace(look, repeats=repeats, pieces=scratch if rejected else None)
         found = _read(parts, look, share, progress)
@@ -177,15 +175,3 @@ def _refuse_export(parts: Parts) -> None:
                 )
             ],
         )
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for what is needed only for a while."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="spinecast-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        allowed = "a survey needs a folder for its notes, about 20 bytes a row"
-        problem = Problem(tempfile.gettempdir(), reason(error), allowed, "Name another by TMPDIR.")
-        raise UsageRefused("The cohort was not read", [problem]) from None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,13 +25,13 @@ from threadpoolctl import threadpool_limits
 
 from spinecast import __version__
 from spinecast.cohorts.cohort import require_columns
-from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
+from spinecast.errors import DataRefused, Problem, SpinecastError
 from spinecast.exchange.redcap_records import is_export
 from spinecast.explaining.batch import patients_of
 from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
 from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
 from spinecast.explaining.scoring import Scorer
-from spinecast.files import whole_file
+from spinecast.files import scratch_folder, whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
@@ -43,9 +42,6 @@ from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
 REJECTIONS = "spinecast.rejected/1"
-PROCESS_BYTES, ROW_BYTES = 300_000_000, 8_000
-"""What a process takes before it reads anything, and about what a row takes in it."""
-LEAST_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +91,6 @@ class Scored:
     kept: int
     again: tuple[str, ...]
     damaged: tuple[Problem, ...]
-
-
-def rows_within(memory: int, processes: int) -> int:
-    """How many rows each process may hold at a time within so many bytes of memory."""
-    each = memory / (processes + 1) - PROCESS_BYTES
-    return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
 
 
 def score_parts(
@@ -191,8 +181,8 @@ def _tasks(
     damaged: list[Problem] = []
     while True:
         try:
-            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=out) as scratch:
-                repeats = find_repeats(parts, Path(scratch), share, rows_at_once)
+            with scratch_folder(out, prefix=SCRATCH) as scratch:
+                repeats = find_repeats(parts, scratch, share, rows_at_once)
                 nothing: Numbers = {}
                 numbers = deciding(reduce(united, share(look, parts.parts), nothing))
                 return [
@@ -206,10 +196,6 @@ def _tasks(
                 raise
             damaged += refused.problems
             parts = replace(parts, parts=readable)
-        except OSError as error:
-            allowed = "there must be room for 16 bytes a row"
-            problem = Problem(str(out), (error.strerror or "it is full").lower(), allowed)
-            raise UsageRefused("The scores cannot be written", [problem]) from None
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:

@@ -9,8 +9,8 @@ trees of the same depth: XGBoost's quantile matrix and `xgboost.train`.
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import os
 import resource
 import statistics
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import xgboost
+from measured import CORES, REPEATS, Line
 
 from spinecast.cohorts.store import Shard, Stored, write_shard
 from spinecast.distribution.population import Population
@@ -38,10 +39,8 @@ from spinecast.simulator.synthetic import simulate
 
 TREES, DEPTH = 300, 2
 SHARD_ROWS = 50_000
-REPEATS = 3
 GIGABYTE = 1024**3
-TIMES, MEMORY = 1.5, {10_000_000: 3.0, 50_000_000: 6.0}
-CORES = 2
+TIMES, MEMORY = 1.5, {10_000_000: 3.0, math.inf: 6.0}
 
 
 def recipe() -> Recipe:
@@ -50,30 +49,32 @@ def recipe() -> Recipe:
     return Recipe(baselines=(), trees=trees)
 
 
-def training(folder: Path, rows: int) -> Iterator[str]:
+def training(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder / f"shards-{rows}"
     write_patients(patients, rows)
-    repeats = REPEATS if rows <= 1_000_000 else 1
-    if rows <= 1_000_000:
-        runs = [(run("ours", patients), run("theirs", patients)) for _ in range(repeats)]
-        for clock in ("cpu", "wall"):
-            ratio = statistics.median(ours[clock] / theirs[clock] for ours, theirs in runs)
-            mine, peer = (
-                statistics.median(one[clock] for one in side) for side in zip(*runs, strict=True)
-            )
-            yield (
-                f"train {rows:,} rows, {TREES} trees of depth {DEPTH}: {mine:.1f} s {clock}, "
-                f"xgboost alone {peer:.1f} s, {ratio:.2f} times"
-                f"{'' if ratio <= TIMES else f', not {TIMES}'}"
-            )
-    else:
-        runs = [(run("ours", patients), None)]
+    beside = rows <= 1_000_000
+    runs = [
+        (_run("ours", patients), _run("theirs", patients) if beside else None)
+        for _ in range(REPEATS if beside else 1)
+    ]
+    for clock in ("cpu", "wall") if beside else ():
+        pairs = [(ours[clock], theirs[clock]) for ours, theirs in runs if theirs]
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        mine, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
+        yield Line(
+            f"train {rows:,} rows, {TREES} trees of depth {DEPTH}: {clock}",
+            f"{mine:.1f} s, xgboost alone {peer:.1f} s, {ratio:.2f} times",
+            f"{TIMES:g} times",
+            ratio <= TIMES,
+        )
     told = runs[0][0]
-    allowed = next((most for many, most in MEMORY.items() if rows <= many), 6.0)
-    yield (
-        f"train {rows:,} rows: {told['peak']:.2f} GB of memory of {allowed:g}, "
-        f"{told['wall']:.0f} s, {told['cpu']:.0f} s of processors"
+    allowed = next(most for many, most in MEMORY.items() if rows <= many)
+    yield Line(
+        f"train {rows:,} rows: memory",
+        f"{told['peak']:.2f} GB, {told['wall']:.0f} s, {told['cpu']:.0f} s cpu",
+        f"{allowed:g} GB",
+        told["peak"] <= allowed,
     )
 
 
@@ -143,9 +144,9 @@ def _cpu() -> float:
     )
 
 
-def run(side: str, folder: Path) -> dict[str, float]:
+def _run(side: str, folder: Path) -> dict[str, float]:
     told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, __file__, "--measure", side, str(folder)],
+        [sys.executable, __file__, side, str(folder)],
         check=True,
         capture_output=True,
         text=True,
@@ -155,21 +156,5 @@ def run(side: str, folder: Path) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    """Print the claims as they are measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, help="where patients are kept; else cleared away")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.measure:
-        measure(given.measure[0], Path(given.measure[1]))
-        return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    with tempfile.TemporaryDirectory() as scratch:
-        for line in training(given.folder or Path(scratch), given.rows):
-            print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # called by `_run`
+    measure(sys.argv[1], Path(sys.argv[2]))

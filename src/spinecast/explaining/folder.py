@@ -134,7 +134,8 @@ def score_parts(
         scorer.bundle.folder.absolute(),
         registry_folder and registry_folder.absolute(),
     )
-    job = Job(folder, registry_folder, out.absolute(), run, rows_at_once)
+    out = out.absolute()
+    job = Job(folder, registry_folder, out, run, rows_at_once)
     with held(out, replace=replace):
         journal = Journal.open(out, run, parts.files)
         tasks, damaged = _tasks(scorer, parts, out, share, rows_at_once)

@@ -134,7 +134,7 @@ def refuse_crowded(scratch: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(scratch).free
     if free < needed:
-        given, allowed = (f"{size / 1e9:,.1f} GB" for size in (free, needed))
+        given, allowed = (f"{size / 1e6:,.0f} MB" for size in (free, needed))
         raise _no_room(str(scratch), f"{given} are free", f"about {allowed} are needed")
 
 

@@ -20,8 +20,7 @@ from spinecast.cohorts.outcome import Followed, known_name, labels
 from spinecast.cohorts.reading import Found, Look, Task, read_part
 from spinecast.cohorts.store import Shard
 from spinecast.cohorts.tally import Tally
-from spinecast.errors import DataRefused, Problem
-from spinecast.exchange.redcap_records import is_export
+from spinecast.exchange.redcap_records import refuse_in_parts
 from spinecast.files import scratch_folder
 from spinecast.knowledge.factors import Registry
 from spinecast.patients import rejected_file
@@ -115,7 +114,7 @@ def survey(
         DataRefused: columns are missing, or a file is damaged.
     """
     require_columns([name.strip() for name in parts.columns], registry)
-    _refuse_export(parts)
+    refuse_in_parts(parts.columns, parts.path.name)
     look = Look(
         registry,
         known_name(registry.outcome, definition or registry.outcome.default),
@@ -160,18 +159,3 @@ def _told(
         done += task.part.rows
         progress("rows read", done, rows)
         yield found
-
-
-def _refuse_export(parts: Parts) -> None:
-    if is_export(parts.columns):
-        raise DataRefused(
-            "The rows of this export cannot be joined",
-            [
-                Problem(
-                    parts.path.name,
-                    "it is an export from REDCap, in parts",
-                    "the rows of a patient are joined in one file",
-                    "Give it as one .csv file.",
-                )
-            ],
-        )

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from spinecast import __version__
 from spinecast.cohorts.cohort import require_columns
 from spinecast.errors import DataRefused, Problem, SpinecastError
-from spinecast.exchange.redcap_records import is_export
+from spinecast.exchange.redcap_records import refuse_in_parts
 from spinecast.explaining.batch import patients_of
 from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
 from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
@@ -126,16 +126,13 @@ def score_parts(
     """
     if not isinstance(scorer, Scorer):
         scorer = Scorer.load(scorer, registry_folder)
-    _refuse_unfit(parts, scorer)
+    require_columns([name.strip() for name in parts.columns], scorer.registry, to_learn=False)
+    refuse_in_parts(parts.columns, parts.path.name)
     model, language = scorer.explainer.identity.id, scorer.registry.language
     run = Run(model, SCHEMA, __version__, intervals, language)
     # Whoever shares the work may have another folder that names would be relative to.
-    folder, registry_folder = (
-        scorer.bundle.folder.absolute(),
-        registry_folder and registry_folder.absolute(),
-    )
-    out = out.absolute()
-    job = Job(folder, registry_folder, out, run, rows_at_once)
+    folder, out = scorer.bundle.folder.absolute(), out.absolute()
+    job = Job(folder, registry_folder and registry_folder.absolute(), out, run, rows_at_once)
     with held(out, replace=replace):
         journal = Journal.open(out, run, parts.files)
         tasks, damaged = _tasks(scorer, parts, out, share, rows_at_once)
@@ -162,15 +159,6 @@ def score_parts(
         again,
         (*parts.damaged, *damaged),
     )
-
-
-def _refuse_unfit(parts: Parts, scorer: Scorer) -> None:
-    require_columns([name.strip() for name in parts.columns], scorer.registry, to_learn=False)
-    if is_export(parts.columns):
-        given = "it is an export from REDCap, in parts"
-        allowed = "the rows of a patient are joined in one file"
-        problem = Problem(parts.path.name, given, allowed, "Give it as one .csv file.")
-        raise DataRefused("The rows of this export cannot be joined", [problem])
 
 
 def _tasks(

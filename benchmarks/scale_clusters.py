@@ -66,7 +66,7 @@ def _times(folder: Path, patients: Path, rows: int) -> Iterator[Line]:
         for way, made in ways.items():
             start = time.perf_counter()
             with made() as share:
-                boosters.add(_train(folder, patients, _chosen(rows), share))
+                boosters.add(_train(folder, patients, recipe(rows), share))
             seconds[way].append(time.perf_counter() - start)
     medians = {way: statistics.median(taken) for way, taken in seconds.items()}
     first, *others = medians
@@ -101,20 +101,6 @@ def _bytes(folder: Path, rows: int) -> Iterator[Line]:
         yield Line(what, f"{told}; {ratio:.2f} times", f"{FLAT:g} times", ratio <= FLAT)
 
 
-def _chosen(rows: int) -> Recipe:
-    """The recipe of `scale_training`; a small cohort is trained like a large one."""
-    made = recipe()
-    return made if rows >= made.large.patients else _with(made, _small(rows))
-
-
-def _small(rows: int) -> LargeRecipe:
-    return LargeRecipe(patients=rows // 2, held=rows // 20, sample=rows // 10)
-
-
-def _with(made: Recipe, large: LargeRecipe) -> Recipe:
-    return made.model_copy(update={"large": large})
-
-
 def _train(folder: Path, patients: Path, chosen: Recipe, share: Share) -> str | None:
     shards = shards_of(patients)
     plan = Plan.of(chosen, sum(shard.rows for shard in shards))
@@ -137,7 +123,8 @@ def _moved(folder: Path, patients: Path, rows: int, count: int) -> float:
     """Bytes that each worker sends and receives while it trains, the mean over workers."""
     # The same patients are set apart at every size, for only so sizes can be compared.
     held = 1_000
-    chosen = _with(recipe(), LargeRecipe(patients=rows // 2, held=held, sample=held))
+    large = LargeRecipe(patients=rows // 2, held=held, sample=held)
+    chosen = recipe(rows).model_copy(update={"large": large})
     with _network(count) as spaces, ExitStack() as stack:
         port = _free_port()
         address = f"tcp://{NET}.1:{port}"

@@ -31,7 +31,7 @@ from spinecast.fitting.boosting import tree_settings
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
-from spinecast.fitting.recipe import Recipe, TreeRecipe
+from spinecast.fitting.recipe import LargeRecipe, Recipe, TreeRecipe
 from spinecast.knowledge.loading import load_registry
 from spinecast.patients.draws import hashes
 from spinecast.sharing import workers
@@ -43,10 +43,16 @@ GIGABYTE = 1024**3
 TIMES, MEMORY = 1.5, {10_000_000: 3.0, math.inf: 6.0}
 
 
-def recipe() -> Recipe:
-    """Neither side stops before it has grown all its trees."""
-    trees = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
-    return Recipe(baselines=(), trees=trees)
+GROWN = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
+"""Neither side stops before it has grown all its trees."""
+
+
+def recipe(rows: int) -> Recipe:
+    """The recipe for so many rows; few are trained on like many."""
+    large = LargeRecipe()
+    if rows < large.patients:
+        large = LargeRecipe(patients=rows // 2, held=rows // 20, sample=rows // 10)
+    return Recipe(baselines=(), trees=GROWN, large=large)
 
 
 def training(folder: Path, rows: int) -> Iterator[Line]:
@@ -96,8 +102,11 @@ def shards_of(folder: Path) -> list[Shard]:
 
 
 def ours(folder: Path, scratch: Path) -> None:
-    shards, chosen = shards_of(folder), recipe()
-    plan = Plan.of(chosen, sum(shard.rows for shard in shards))
+    shards = shards_of(folder)
+    rows = sum(shard.rows for shard in shards)
+    chosen = recipe(rows)
+    plan = Plan.of(chosen, rows)
+    assert plan is not None  # noqa: S101 - of a recipe for as many
     memory = int(2.0 * GIGABYTE)
     with workers(CORES) as share:
         workshop = Workshop(scratch, share, memory, threads=CORES)
@@ -121,7 +130,7 @@ def measure(side: str, folder: Path) -> None:
     """Run one side and print what it took."""
     registry = load_registry()
     given = theirs(folder) if side == "theirs" else None
-    settings = tree_settings(recipe().trees, registry, 1) | {"nthread": CORES}
+    settings = tree_settings(GROWN, registry, 1) | {"nthread": CORES}
     before, start = _cpu(), time.perf_counter()
     if given is None:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -148,7 +157,7 @@ def _run(side: str, folder: Path) -> dict[str, float]:
     told = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, __file__, side, str(folder)],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )

@@ -57,9 +57,8 @@ generate: $(READY)  ## Write the generated files of data/ anew.
 bench: $(READY)  ## Measure speed and memory against peers, in one run.
 	$(BIN)/python benchmarks/speed.py
 
-bench-scale: $(READY)  ## Measure cohorts of a million rows and more: time, memory, growth.
-	$(BIN)/python benchmarks/scale.py
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/scoring.py
+bench-scale: $(READY)  ## Measure cohorts of a million rows: time, memory, growth (25 minutes).
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/scale.py
 
 bench-serving: $(READY)  ## Measure the screen's interface beside MLflow's server (four minutes).
 	$(BIN)/python benchmarks/serving.py

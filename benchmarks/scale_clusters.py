@@ -8,7 +8,6 @@ part is left out.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import socket
@@ -21,7 +20,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from scale_training import CORES, SHARD_ROWS, recipe, shards_of, write_patients
+from measured import CORES, MEGABYTE, REPEATS, Line
+from scale_training import SHARD_ROWS, recipe, shards_of, write_patients
 
 import spinecast
 from spinecast.cluster import cluster
@@ -37,25 +37,23 @@ TIMES = 1.3
 FLAT = 1.05
 """How many times the bytes of the smallest cohort a worker may move for one four times its size."""
 SIZES, WORKERS = (4, 1), (1, 2, 4)
-REPEATS = 3
 BRIDGE, NET = "spinecast0", "10.77.0"
 SOURCE = Path(spinecast.__file__).parents[1]
-MEGABYTE = 1e6
 
 
-def clusters(folder: Path, rows: int) -> Iterator[str]:
+def clusters(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder / f"shards-{rows}"
     if not patients.exists():
         write_patients(patients, rows)
     yield from _times(folder, patients, rows)
     if os.geteuid() or shutil.which("ip") is None:
-        yield "bytes per worker: not measured, which takes root and `ip`"
+        yield Line("moved by each worker", "not measured, which takes root and `ip`")
         return
     yield from _bytes(folder, rows)
 
 
-def _times(folder: Path, patients: Path, rows: int) -> Iterator[str]:
+def _times(folder: Path, patients: Path, rows: int) -> Iterator[Line]:
     """The same training by one process, by two, and by two workers of Dask; their start counts."""
     ways = {
         "one process of two threads": lambda: _only(alone),
@@ -68,21 +66,21 @@ def _times(folder: Path, patients: Path, rows: int) -> Iterator[str]:
         for way, made in ways.items():
             start = time.perf_counter()
             with made() as share:
-                boosters.add(_train(folder, patients, _chosen(rows), share))
+                boosters.add(_train(folder, patients, recipe(rows), share))
             seconds[way].append(time.perf_counter() - start)
     medians = {way: statistics.median(taken) for way, taken in seconds.items()}
     first, *others = medians
     for way in others:
         ratio = medians[way] / medians[first]
         told = f"{medians[way]:.1f} s, {first} {medians[first]:.1f} s, {ratio:.2f} times"
-        goal = (
-            f" (goal {TIMES}{'' if ratio <= TIMES else ', not reached'})" if "Dask" in way else ""
-        )
-        yield f"train {rows:,} rows by {way}: {told}{goal}"
-    yield f"trees of all three: {'identical' if len(boosters) == 1 else 'different'}"
+        goal = (f"{TIMES:g} times", ratio <= TIMES) if "Dask" in way else ()
+        yield Line(f"train {rows:,} rows by {way}", told, *goal)
+    same = len(boosters) == 1
+    told = "identical" if same else "different"
+    yield Line("trees of all three", told, "identical", same)
 
 
-def _bytes(folder: Path, rows: int) -> Iterator[str]:
+def _bytes(folder: Path, rows: int) -> Iterator[Line]:
     """What a worker sends and receives, as patients grow and as workers do."""
     sizes = [rows // size for size in SIZES]
     # A pass has as many tasks as shards, but no more than TASKS: the smallest has these already.
@@ -99,22 +97,8 @@ def _bytes(folder: Path, rows: int) -> Iterator[str]:
             for size, bytes_ in zip(sizes, moved, strict=True)
         )
         ratio = moved[-1] / moved[0]
-        verdict = "" if ratio <= FLAT else ", not flat"
-        yield f"moved by each of {count} workers: {told}; {ratio:.2f} times{verdict}"
-
-
-def _chosen(rows: int) -> Recipe:
-    """The recipe of `scale_training`; a small cohort is trained like a large one."""
-    made = recipe()
-    return made if rows >= made.large.patients else _with(made, _small(rows))
-
-
-def _small(rows: int) -> LargeRecipe:
-    return LargeRecipe(patients=rows // 2, held=rows // 20, sample=rows // 10)
-
-
-def _with(made: Recipe, large: LargeRecipe) -> Recipe:
-    return made.model_copy(update={"large": large})
+        what = f"moved by each of {count} worker{'s' if count > 1 else ''}"
+        yield Line(what, f"{told}; {ratio:.2f} times", f"{FLAT:g} times", ratio <= FLAT)
 
 
 def _train(folder: Path, patients: Path, chosen: Recipe, share: Share) -> str | None:
@@ -139,7 +123,8 @@ def _moved(folder: Path, patients: Path, rows: int, count: int) -> float:
     """Bytes that each worker sends and receives while it trains, the mean over workers."""
     # The same patients are set apart at every size, for only so sizes can be compared.
     held = 1_000
-    chosen = _with(recipe(), LargeRecipe(patients=rows // 2, held=held, sample=held))
+    large = LargeRecipe(patients=rows // 2, held=held, sample=held)
+    chosen = recipe(rows).model_copy(update={"large": large})
     with _network(count) as spaces, ExitStack() as stack:
         port = _free_port()
         address = f"tcp://{NET}.1:{port}"
@@ -230,18 +215,3 @@ def _counted(space: str) -> int:
     card = next(line for line in told.splitlines() if line.strip().startswith("spw"))
     numbers = card.partition(":")[2].split()
     return int(numbers[0]) + int(numbers[8])
-
-
-def main() -> None:
-    """Print the claims as they are measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    rows = parser.parse_args().rows
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    with tempfile.TemporaryDirectory() as scratch:
-        for claim in clusters(Path(scratch), rows):
-            print(claim, flush=True)
-
-
-if __name__ == "__main__":
-    main()

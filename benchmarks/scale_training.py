@@ -9,8 +9,8 @@ trees of the same depth: XGBoost's quantile matrix and `xgboost.train`.
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import os
 import resource
 import statistics
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import xgboost
+from measured import CORES, REPEATS, Line
 
 from spinecast.cohorts.store import Shard, Stored, write_shard
 from spinecast.distribution.population import Population
@@ -30,7 +31,7 @@ from spinecast.fitting.boosting import tree_settings
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
-from spinecast.fitting.recipe import Recipe, TreeRecipe
+from spinecast.fitting.recipe import LargeRecipe, Recipe, TreeRecipe
 from spinecast.knowledge.loading import load_registry
 from spinecast.patients.draws import hashes
 from spinecast.sharing import workers
@@ -38,42 +39,48 @@ from spinecast.simulator.synthetic import simulate
 
 TREES, DEPTH = 300, 2
 SHARD_ROWS = 50_000
-REPEATS = 3
 GIGABYTE = 1024**3
-TIMES, MEMORY = 1.5, {10_000_000: 3.0, 50_000_000: 6.0}
-CORES = 2
+TIMES, MEMORY = 1.5, {10_000_000: 3.0, math.inf: 6.0}
 
 
-def recipe() -> Recipe:
-    """Neither side stops before it has grown all its trees."""
-    trees = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
-    return Recipe(baselines=(), trees=trees)
+GROWN = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
+"""Neither side stops before it has grown all its trees."""
 
 
-def training(folder: Path, rows: int) -> Iterator[str]:
+def recipe(rows: int) -> Recipe:
+    """The recipe for so many rows; few are trained on like many."""
+    large = LargeRecipe()
+    if rows < large.patients:
+        large = LargeRecipe(patients=rows // 2, held=rows // 20, sample=rows // 10)
+    return Recipe(baselines=(), trees=GROWN, large=large)
+
+
+def training(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder / f"shards-{rows}"
     write_patients(patients, rows)
-    repeats = REPEATS if rows <= 1_000_000 else 1
-    if rows <= 1_000_000:
-        runs = [(run("ours", patients), run("theirs", patients)) for _ in range(repeats)]
-        for clock in ("cpu", "wall"):
-            ratio = statistics.median(ours[clock] / theirs[clock] for ours, theirs in runs)
-            mine, peer = (
-                statistics.median(one[clock] for one in side) for side in zip(*runs, strict=True)
-            )
-            yield (
-                f"train {rows:,} rows, {TREES} trees of depth {DEPTH}: {mine:.1f} s {clock}, "
-                f"xgboost alone {peer:.1f} s, {ratio:.2f} times"
-                f"{'' if ratio <= TIMES else f', not {TIMES}'}"
-            )
-    else:
-        runs = [(run("ours", patients), None)]
+    beside = rows <= 1_000_000
+    runs = [
+        (_run("ours", patients), _run("theirs", patients) if beside else None)
+        for _ in range(REPEATS if beside else 1)
+    ]
+    for clock in ("cpu", "wall") if beside else ():
+        pairs = [(ours[clock], theirs[clock]) for ours, theirs in runs if theirs]
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        mine, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
+        yield Line(
+            f"train {rows:,} rows, {TREES} trees of depth {DEPTH}: {clock}",
+            f"{mine:.1f} s, xgboost alone {peer:.1f} s, {ratio:.2f} times",
+            f"{TIMES:g} times",
+            ratio <= TIMES,
+        )
     told = runs[0][0]
-    allowed = next((most for many, most in MEMORY.items() if rows <= many), 6.0)
-    yield (
-        f"train {rows:,} rows: {told['peak']:.2f} GB of memory of {allowed:g}, "
-        f"{told['wall']:.0f} s, {told['cpu']:.0f} s of processors"
+    allowed = next(most for many, most in MEMORY.items() if rows <= many)
+    yield Line(
+        f"train {rows:,} rows: memory",
+        f"{told['peak']:.2f} GB, {told['wall']:.0f} s, {told['cpu']:.0f} s cpu",
+        f"{allowed:g} GB",
+        told["peak"] <= allowed,
     )
 
 
@@ -95,8 +102,11 @@ def shards_of(folder: Path) -> list[Shard]:
 
 
 def ours(folder: Path, scratch: Path) -> None:
-    shards, chosen = shards_of(folder), recipe()
-    plan = Plan.of(chosen, sum(shard.rows for shard in shards))
+    shards = shards_of(folder)
+    rows = sum(shard.rows for shard in shards)
+    chosen = recipe(rows)
+    plan = Plan.of(chosen, rows)
+    assert plan is not None  # noqa: S101 - of a recipe for as many
     memory = int(2.0 * GIGABYTE)
     with workers(CORES) as share:
         workshop = Workshop(scratch, share, memory, threads=CORES)
@@ -120,7 +130,7 @@ def measure(side: str, folder: Path) -> None:
     """Run one side and print what it took."""
     registry = load_registry()
     given = theirs(folder) if side == "theirs" else None
-    settings = tree_settings(recipe().trees, registry, 1) | {"nthread": CORES}
+    settings = tree_settings(GROWN, registry, 1) | {"nthread": CORES}
     before, start = _cpu(), time.perf_counter()
     if given is None:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -143,11 +153,11 @@ def _cpu() -> float:
     )
 
 
-def run(side: str, folder: Path) -> dict[str, float]:
+def _run(side: str, folder: Path) -> dict[str, float]:
     told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, __file__, "--measure", side, str(folder)],
+        [sys.executable, __file__, side, str(folder)],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
@@ -155,21 +165,5 @@ def run(side: str, folder: Path) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    """Print the claims as they are measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, help="where patients are kept; else cleared away")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.measure:
-        measure(given.measure[0], Path(given.measure[1]))
-        return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    with tempfile.TemporaryDirectory() as scratch:
-        for line in training(given.folder or Path(scratch), given.rows):
-            print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # called by `_run`
+    measure(sys.argv[1], Path(sys.argv[2]))

@@ -364,6 +364,17 @@ def test_a_template_of_another_kind_is_refused(here):
 # --- simulated cohorts ----------------------------------------------------------------------------
 
 
+def test_a_folder_of_simulated_files_holds_the_patients_of_the_file(here):
+    given = ("simulate", "--patients", 10, "--seed", 4)
+    assert spinecast(*given, "--out", "cohort.parquet").code == 0
+    assert spinecast(*given, "--out", "cohort", "--files", 3).code == 0
+    files = sorted((here / "cohort").iterdir())
+    assert [len(pd.read_parquet(file)) for file in files] == [3, 3, 4]
+    together = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    pd.testing.assert_frame_equal(together, pd.read_parquet(here / "cohort.parquet"))
+    assert spinecast(*given, "--out", "cohort", "--files", 3).code == 2
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_same_seed_simulates_the_same_bytes(here, ending):
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):

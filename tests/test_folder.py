@@ -25,9 +25,9 @@ from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
-from spinecast.explaining.folder import LEAST_ROWS, rows_within, score_parts
+from spinecast.explaining.folder import score_parts
 from spinecast.patients.answers import as_text
-from spinecast.patients.parts import ROWS_AT_ONCE, parts_of
+from spinecast.patients.parts import parts_of
 from spinecast.sharing import workers
 
 COUNT = 600
@@ -126,6 +126,34 @@ def test_a_folder_holds_the_scores_of_the_file(scorer, patients, undisturbed, tm
     assert [name for name in many if name not in ("file", "row")] == list(one)
     assert one["status"].tolist() == many["status"].tolist()
     np.testing.assert_allclose(numbers(many), numbers(one), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_what_a_number_means_hangs_on_the_cohort_and_not_on_the_cut(
+    scorer, patients, tmp_path, zeros
+):
+    """Ones in one file and twos in the next: read as in one file, where they are no answers."""
+    some = patients.iloc[5:105].assign(diabetes=["1"] * 50 + ["2"] * 50)
+    if zeros:
+        some.iloc[99, some.columns.get_loc("diabetes")] = "0"
+    some.to_parquet(tmp_path / "one.parquet")
+    told = read_patients(scorer, tmp_path / "one.parquet")
+    out = tmp_path / "out"
+    found = score_parts(scorer, parts_of(put(some, tmp_path / "in", [50, 50])), out)
+    assert found.refused == told.refused == (49 if zeros else 100)
+    assert (read(out)["status"] == "scored").tolist() == told.accepted.tolist()
+
+
+def test_a_piece_is_scored_again_when_a_later_file_says_what_its_numbers_mean(
+    scorer, patients, tmp_path
+):
+    ones, twos = (patients.iloc[5:15].assign(diabetes=n) for n in "12")
+    source, out = put(ones, tmp_path / "in", [10]), tmp_path / "out"
+    assert score(scorer, source, out)[0].refused == 0
+    more = put(twos.assign(patient_id=[f"Q{n}" for n in range(10)]), tmp_path / "more", [10])
+    shutil.copy(more / "a.parquet", source / "b.parquet")
+    found, worked = score(scorer, source, out)
+    assert (found.refused, worked) == (20, ["a.parquet", "b.parquet"])
 
 
 def test_several_processes_write_the_same_bytes(scorer, cohort, undisturbed, tmp_path):
@@ -529,10 +557,3 @@ def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
     code, said = spoken(file, "--model", bundle_folder, "--without-intervals", "--replace")
     assert code == 2
     assert "2 problems" in said
-
-
-@pytest.mark.parametrize(("memory", "processes"), [(5e8, 4), (2e9, 2), (64e9, 1)])
-def test_less_memory_means_fewer_rows_at_once(memory, processes):
-    rows = rows_within(memory, processes)
-    assert LEAST_ROWS <= rows <= ROWS_AT_ONCE
-    assert rows <= rows_within(10**11, 1)

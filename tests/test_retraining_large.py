@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from spinecast.cohorts.cohort import check_table
 from spinecast.cohorts.labelled import labelled
 from spinecast.cohorts.store import Stored, write_shard
-from spinecast.errors import SpinecastError
+from spinecast.errors import SpinecastError, UsageRefused
 from spinecast.explaining.scoring import Scorer
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
@@ -89,3 +90,38 @@ def test_as_many_patients_in_memory_are_trained_on_alike(cohort, tmp_path):
     np.testing.assert_allclose(inside.result.model.beta, told.result.model.beta, atol=1e-8)
     sampled = told.result.apart.sampled
     assert ON_SAMPLE.format(patients=sampled) in inside.page.read_text(encoding="utf-8")
+
+
+# --- no room ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        ("spinecast.retraining.write_shards", OSError(28, "No space left on device")),
+        ("spinecast.fitting.large.lessons.np.savez", OSError(28, "No space left on device")),
+        ("spinecast.fitting.large.lessons.np.save", OSError("90 requested and 12 written")),
+    ],
+)
+def test_a_full_disk_is_a_clear_error_and_the_model_stays(
+    cohort, bundle_folder, tmp_path, monkeypatch, failing, error
+):
+    def full(*_, **__):
+        raise error
+
+    shutil.copytree(bundle_folder, tmp_path / "model")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(failing, full)
+    with pytest.raises(UsageRefused, match=r"no space left|it is full") as refused:
+        retrain(cohort, LARGE, tmp_path / "model", experiment="large", replace=True)
+    assert "TMPDIR" in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    for file in (file for file in bundle_folder.rglob("*") if file.is_file()):
+        kept = tmp_path / "model" / file.relative_to(bundle_folder)
+        assert kept.read_bytes() == file.read_bytes()
+
+
+def test_a_disk_that_would_fill_up_is_refused_before_the_work(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Told", (), {"free": 100}))
+    with pytest.raises(UsageRefused, match=r"0 MB are free; about [1-9]"):
+        retrain(cohort, LARGE, tmp_path / "model", experiment="large")

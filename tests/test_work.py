@@ -7,11 +7,14 @@ import json
 import pandas as pd
 import pytest
 from click import BadParameter
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spinecast.cli.work import A_ROW, FIXED, MOST_AT_ONCE, Size, Work
+from spinecast.cli.work import Size
 from spinecast.errors import UsageRefused
 from spinecast.explaining.bundle import read_bundle, write_bundle
 from spinecast.judging import suspicion, validation
+from spinecast.memory import A_SAMPLED, FIXED, READING, SCORING, Budget
 from spinecast.patients.tables import write_table
 from spinecast.simulator.synthetic import simulate
 from spinecast.updating import journey
@@ -112,6 +115,16 @@ def test_a_folder_is_not_mapped(place, tmp_path):
     assert answer.out == ""
 
 
+def test_a_training_that_would_be_refused_reads_nothing_before(place, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('question = "?"\ndecision_rule = "."\n')
+    (tmp_path / "model").mkdir()
+    words = ("--experiment", recipe, "--out", tmp_path / "model", "--runs", tmp_path / "runs")
+    answer = spinecast("train", place / "cohort", *words)
+    assert answer.code == 2
+    assert "rows read" not in answer.err
+
+
 def test_a_stray_file_in_the_folder_is_named(place, tmp_path):
     (tmp_path / "notes.txt").write_text("remember")
     answer = spinecast("check", tmp_path)
@@ -129,10 +142,34 @@ def test_sizes_are_read_as_people_write_them():
             size.convert(text, None, None)
 
 
-def test_more_memory_is_more_rows_at_once_and_more_processes_are_fewer():
-    given = [Work(memory)._rows_at_once(1, 0) for memory in (400_000_000, 450_000_000, 10**12)]
-    assert given[0] < given[1] < given[2] == MOST_AT_ONCE
-    assert given[0] * A_ROW + FIXED <= 400_000_000
-    assert Work(10**9)._rows_at_once(2, 0) < MOST_AT_ONCE
+@pytest.mark.parametrize("toll", [READING, SCORING])
+def test_more_memory_is_more_rows_at_once_and_more_processes_are_fewer(toll):
+    rows = [Budget(memory).rows_at_once(toll, 1) for memory in (400_000_000, 450_000_000, 10**12)]
+    assert rows[0] < rows[1] < rows[2] == toll.most
+    assert rows[0] * toll.row + FIXED <= 400_000_000
+    assert Budget(10**9).rows_at_once(toll, 2) < toll.most
     with pytest.raises(UsageRefused, match="Give more, or --processes 1"):
-        Work(10**9)._rows_at_once(4, 0)
+        Budget(10**9).rows_at_once(toll, 4)
+
+
+@given(
+    memory=st.integers(10**9, 10**11),
+    rows=st.integers(1, 10**9),
+    parts=st.integers(1, 10_000),
+    usable=st.integers(1, 256),
+    sampled=st.integers(0, 200_000),
+)
+def test_processes_that_nobody_asked_for_never_take_more_than_there_is(
+    memory, rows, parts, usable, sampled
+):
+    for toll in (READING, SCORING):
+        budget = Budget(memory)
+        many = budget.shared_by(toll, rows, parts, usable, sampled)
+        at_once = budget.rows_at_once(toll, many, sampled)
+        taken = FIXED * (many + (many > 1)) + A_SAMPLED * sampled + many * at_once * toll.row
+        assert taken <= memory
+        assert 1 <= many <= min(usable, parts)
+
+
+def test_as_many_processes_work_as_are_asked_for():
+    assert Budget(10**12, 3).shared_by(READING, 10, 5, 1) == 3

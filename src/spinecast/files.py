@@ -94,6 +94,55 @@ def _swap(scratch: Path, folder: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(within: Path | None = None, *, prefix: str = "spinecast-") -> Iterator[Path]:
+    """A folder for what is needed only for a while: where TMPDIR says, or within another one.
+
+    Raises:
+        UsageRefused: it cannot be made.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix=prefix, dir=within, ignore_cleanup_errors=True)
+    except OSError as error:
+        where = str(within or "temporary folder")
+        raise _no_room(where, reason(error), "it must be writable and have room") from None
+    with made as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def room_in(scratch: Path) -> Iterator[None]:
+    """What goes wrong while scratch is written is told as what it is: no room there, or no right.
+
+    Raises:
+        UsageRefused: the scratch folder cannot be written to.
+    """
+    try:
+        yield
+    except (ConnectionError, TimeoutError):  # of a pipe or a cluster, not of a disk
+        raise
+    except OSError as error:
+        given = (error.strerror or "it is full").lower()  # NumPy names no error of the system
+        raise _no_room(str(scratch), given, "it must be writable and have room") from None
+
+
+def refuse_crowded(scratch: Path, needed: int) -> None:
+    """Refuse work whose notes would not fit, before it is begun.
+
+    Raises:
+        UsageRefused: fewer bytes are free there than are needed.
+    """
+    free = shutil.disk_usage(scratch).free
+    if free < needed:
+        given, allowed = (f"{size / 1e6:,.0f} MB" for size in (free, needed))
+        raise _no_room(str(scratch), f"{given} are free", f"about {allowed} are needed")
+
+
+def _no_room(where: str, given: str, allowed: str) -> UsageRefused:
+    remedy = "Make room, or name a folder elsewhere by TMPDIR."
+    return UsageRefused("There is no room to work", [Problem(where, given, allowed, remedy)])
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Try whether a folder, or the nearest one above that is there, takes a file; leave no trace.
 

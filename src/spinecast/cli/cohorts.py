@@ -38,6 +38,7 @@ UNTIDY = [".csv", ".xlsx"]
 @click.option("--base-rate", type=click.FloatRange(0.01, 0.99), help="How often it fails there.")
 @click.option("--case-mix", type=click.FloatRange(0, 1), default=0.0, help="How other, in SDs.")
 @click.option("--out", type=FILE, required=True, help="The cohort, .csv or .parquet.")
+@click.option("--files", type=click.IntRange(1), help="--out is a folder of so many .parquet.")
 @click.option("--truth", type=FILE, help="Each patient's true risk, .csv or .parquet.")
 @click.option("--untidy", type=FILE, help="The same as a hospital writes it, .csv or .xlsx.")
 @registry_option
@@ -49,16 +50,18 @@ def simulate(
     base_rate: float | None,
     case_mix: float,
     out: Path,
+    files: int | None,
     truth: Path | None,
     untidy: Path | None,
     registry_folder: Path | None,
 ) -> None:
     """Simulate a cohort with follow-up: the same seed gives the same patients, byte for byte."""
-    from spinecast.patients.tables import write_table
+    from spinecast.patients.tables import write_table, write_tables
     from spinecast.simulator import synthetic
 
     for path in (path for path in (out, truth) if path is not None):
-        refuse_ending(path, TABLES)
+        if path is not out or files is None:
+            refuse_ending(path, TABLES)
         refuse_existing(path)
     if untidy is not None:
         refuse_ending(untidy, UNTIDY)
@@ -75,7 +78,10 @@ def simulate(
     )
     if truth is not None:
         write_table(made.truth_frame(), truth)
-    write_table(made.frame(), out)
+    if files is None:
+        write_table(made.frame(), out)
+    else:
+        write_tables(made.frame(), out, files)
     if untidy is not None:
         from spinecast.site import untidy as hospital
 

@@ -59,12 +59,17 @@ def train(
     report's page.
     """
     from spinecast import console, retraining
+    from spinecast.cohorts.outcome import known_name
     from spinecast.fitting.recipe import read_recipe
     from spinecast.sharing import cores
 
     recipe = read_recipe(experiment)
     registry = registry_of(registry_folder)
     site, progress = site_of(site_file, registry), console.Teller()
+    kept = retraining.Destination(
+        out, experiment.stem, replace, report or runs / "reports" / out.name, study, against, runs
+    )
+    kept.checked(known_name(registry.outcome, recipe.outcome or registry.outcome.default))
     with work.gathered(cohort, registry, recipe, site, progress=progress) as (found, workshop):
         for line in console.labelled(found.labelled):
             console.note(line)
@@ -72,16 +77,16 @@ def train(
             found.labelled,
             recipe,
             out,
-            replace=replace,
-            report=report or runs / "reports" / out.name,
-            study=study,
+            replace=kept.replace,
+            report=kept.report,
+            study=kept.study,
             proof=proof,
             processes=work.processes or cores(),
             shards=found.shards,
             workshop=workshop,
-            against=against,
-            experiment=experiment.stem,
-            home=runs,
+            against=kept.against,
+            experiment=kept.experiment,
+            home=kept.home,
             progress=progress,
         )
     apart = told.result.apart

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import click
 
 from spinecast.cli.engine import engine_options, who_works
 from spinecast.errors import DataRefused, Problem, UsageRefused
+from spinecast.files import scratch_folder
+from spinecast.memory import READING, WHOLE_ROW, Budget, Toll
 
 if TYPE_CHECKING:
     from spinecast.cohorts.labelled import LabelledCohort
@@ -30,23 +31,6 @@ if TYPE_CHECKING:
 
 MEMORY = 2_000_000_000
 """Bytes to be used if nothing is said: a laptop has them to spare."""
-FIXED = 290_000_000
-"""Bytes of each process before it reads a row: Python and its libraries."""
-A_ROW = 1_500
-"""Bytes of a row while it is read and checked."""
-A_SAMPLED = 1_000
-"""Bytes of a patient in the sample: as sent back, and as put together."""
-WHOLE_ROW = 2_500
-"""Bytes of a row of a file that is read at once.
-
-All four are peak memory on a million simulated patients in 48 columns (`make bench-scale`), with
-room to spare: a row read in parts took 420 bytes where none was rejected, a patient in the sample
-830, and a row of a file read at once 1,700.
-"""
-FEWEST_AT_ONCE, MOST_AT_ONCE = 1_000, 131_072
-"""Fewer rows at once cost more time than they save memory; more save none."""
-A_PROCESS = 500_000
-"""Rows from which another process is worth its start."""
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -93,7 +77,7 @@ class Work:
         """
         from spinecast.cohorts.survey import survey
 
-        parts, processes, rows_at_once = self._cut(path, lambda rows: min(sample, rows))
+        parts, processes, rows_at_once = self.cut(path, READING, lambda rows: min(sample, rows))
         with self.shared(processes, path) as share:
             return survey(
                 parts,
@@ -149,17 +133,13 @@ class Work:
         in_parts = self.takes_parts(path)
         if in_parts:
             refuse_site(path, site)
-            parts, processes, rows_at_once = self._cut(
-                path, lambda rows: first_sample(recipe, rows)
+            parts, processes, rows_at_once = self.cut(
+                path, READING, lambda rows: first_sample(recipe, rows)
             )
         else:
             labelled = read_labelled(path, registry, recipe.outcome, site)
             processes = self.processes or cores()
-        with (
-            tempfile.TemporaryDirectory(prefix="spinecast-") as folder,
-            self.shared(processes, path) as share,
-        ):
-            scratch = Path(folder)
+        with scratch_folder() as scratch, self.shared(processes, path) as share:
             workshop = Workshop(scratch, share, self.memory, progress=progress)
             if not in_parts:
                 yield Gathered(labelled, ()), workshop
@@ -175,42 +155,40 @@ class Work:
             )
             yield found, workshop
 
-    def _cut(self, path: Path, sampled: Callable[[int], int]) -> tuple[Parts, int, int]:
-        """A cohort in parts, how many processes read it, and how many rows each at once."""
+    def cut(
+        self,
+        path: Path,
+        toll: Toll,
+        sampled: Callable[[int], int] = lambda _: 0,
+        *,
+        without_damaged: bool = False,
+    ) -> tuple[Parts, int, int]:
+        """A cohort in parts, how many processes share it, and how many rows each holds at once.
+
+        Args:
+            path: the file or folder.
+            toll: what a row takes.
+            sampled: of so many rows, how many patients are kept in memory.
+            without_damaged: whether files that cannot be read are passed over.
+
+        Raises:
+            UsageRefused: the memory does not suffice.
+            DataRefused: the folder is no cohort.
+        """
         from spinecast.patients.parts import parts_of
-
-        path = path.absolute()  # for workers elsewhere
-        parts = parts_of(path)
-        processes = self._processes(parts)
-        rows_at_once = self._rows_at_once(processes, sampled(parts.rows))
-        return parts_of(path, rows_at_once), processes, rows_at_once
-
-    def _processes(self, parts: Parts) -> int:
         from spinecast.sharing import cores
 
-        return self.processes or max(1, min(cores(), len(parts.parts), parts.rows // A_PROCESS))
+        # Absolute, for workers elsewhere have another folder that names would be relative to.
+        parts = parts_of(path.absolute(), without_damaged=without_damaged)
+        budget, kept = Budget(self.memory, self.processes), sampled(parts.rows)
+        processes = budget.shared_by(toll, parts.rows, len(parts.parts), cores(), kept)
+        return parts, processes, budget.rows_at_once(toll, processes, kept)
 
     @contextmanager
     def shared(self, processes: int, *seen: Path) -> Iterator[Share]:
         """Whoever shares the work on these files, as `cli.engine` finds them."""
         with who_works(self.engine, self.scheduler, processes, self.memory, seen) as share:
             yield share
-
-    def _rows_at_once(self, processes: int, sampled: int) -> int:
-        """As many as fit, each process beside this one having its own."""
-        fixed = FIXED * (processes + (processes > 1)) + A_SAMPLED * sampled
-        rows = (self.memory - fixed) // (A_ROW * processes)
-        if rows < FEWEST_AT_ONCE:
-            needed = fixed + FEWEST_AT_ONCE * A_ROW * processes
-            problem = Problem(
-                "--memory",
-                f"{self.memory / 1e6:,.0f} MB",
-                f"at least {needed / 1e6:,.0f} MB are needed by {processes} "
-                f"process{'es' if processes > 1 else ''} with {sampled:,} patients in memory",
-                "Give more, or --processes 1." if processes > 1 else "Give more.",
-            )
-            raise UsageRefused("The memory does not suffice", [problem])
-        return min(rows, MOST_AT_ONCE)
 
 
 class Size(click.ParamType[int]):

@@ -22,16 +22,13 @@ from spinecast.cohorts.tally import Tally
 from spinecast.files import whole_file
 from spinecast.knowledge.factors import Registry
 from spinecast.logic import FloatArray
-from spinecast.patients.answers import LevelField
-from spinecast.patients.checking import Surroundings, TextArray, numbers_in
+from spinecast.patients.checking import Surroundings, TextArray
 from spinecast.patients.draws import HashArray, hashes, uniform
 from spinecast.patients.parts import FIRST_ROW, Part
-from spinecast.patients.patient import reader_for
 from spinecast.patients.reasons import Reasons, Rows
 from spinecast.patients.rejected_file import write_piece
 from spinecast.patients.repeats import Repeats
-
-Numbers = Mapping[str, frozenset[frozenset[str]]]
+from spinecast.patients.yes_no import Numbers, numbers_of, united
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Look:
         store: a folder for shards.
         pieces: a folder for rejected rows.
         repeats: rows whose patients stand in an earlier row.
-        numbers: those in yes/no columns of the whole cohort.
+        numbers: what decides in yes/no columns of the whole cohort, where it is known.
     """
 
     registry: Registry
@@ -154,7 +151,7 @@ class Found:
             self.followed + other.followed,
             {name: one + other.compared[name] for name, one in self.compared.items()},
             self.drawn + other.drawn,
-            _united(self.numbers, other.numbers),
+            united(self.numbers, other.numbers),
             self.shards + other.shards,
             self.pieces + other.pieces,
         )
@@ -175,16 +172,14 @@ def _tables(look: Look, task: Task) -> Iterator[Found]:
     before = task.start - task.part.first + FIRST_ROW  # places count like the rows of one file
     rows = Rows(task.part.path.name if look.names_files else "", before)
     repeated = look.repeats.within(task.start, task.part) if look.repeats else {}
+    rest = Surroundings(repeated, look.numbers)
     for at, table in enumerate(task.part.tables(look.rows_at_once)):
         name = f"{task.number:06d}-{at:06d}.parquet"
-        yield _found(look, table, rows, repeated, name)
+        yield _found(look, table, rows, rest, name)
 
 
-def _found(
-    look: Look, table: pd.DataFrame, rows: Rows, repeated: Mapping[int, str], name: str
-) -> Found:
-    here = {row: told for row, told in repeated.items() if row in table.index}
-    checked = check_table(table, look.registry, rest=Surroundings(here, look.numbers))
+def _found(look: Look, table: pd.DataFrame, rows: Rows, rest: Surroundings, name: str) -> Found:
+    checked = check_table(table, look.registry, rest=rest.within(table.index))
     accepted, rejected = checked.accepted, checked.rejected
     columns = accepted.columns()
     judged = labels(look.registry, columns, look.definition)
@@ -198,7 +193,7 @@ def _found(
         judged.followed,
         compared(look.registry, columns),
         Drawn.of(accepted, uniform(hashed, look.seed), look.chance),
-        _numbers(table, look.registry),
+        numbers_of(table, look.registry),
         _kept(look.store / name, accepted, judged, hashed) if look.store else (),
         pieces,
     )
@@ -218,19 +213,6 @@ def _kept(path: Path, accepted: Cohort, judged: Labels, hashed: HashArray) -> tu
     with whole_file(path) as unfinished:
         write_shard(unfinished, accepted.registry.names, stored)
     return (Shard(path, len(stored)),)
-
-
-def _numbers(table: pd.DataFrame, registry: Registry) -> dict[str, frozenset[frozenset[str]]]:
-    """Of each yes/no column, which of 0, 1 and 2 stand in it, where any does."""
-    asked = reader_for(registry).fields.items()
-    yes_no = (name for name, one in asked if isinstance(one, LevelField) and one.is_yes_no)
-    found = ((name, numbers_in(table[name])) for name in yes_no if name in table)
-    return {name: frozenset([numbers]) for name, numbers in found if numbers}
-
-
-def _united(one: Numbers, other: Numbers) -> dict[str, frozenset[frozenset[str]]]:
-    none = frozenset[frozenset[str]]()
-    return {name: one.get(name, none) | other.get(name, none) for name in {**one, **other}}
 
 
 def _stacked(tables: Sequence[FloatArray]) -> FloatArray:

@@ -7,9 +7,7 @@ parts are and whoever read them. Where the sample holds everybody, it is the coh
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
@@ -22,13 +20,13 @@ from spinecast.cohorts.outcome import Followed, known_name, labels
 from spinecast.cohorts.reading import Found, Look, Task, read_part
 from spinecast.cohorts.store import Shard
 from spinecast.cohorts.tally import Tally
-from spinecast.errors import DataRefused, Problem, UsageRefused
-from spinecast.exchange.redcap_records import is_export
-from spinecast.files import reason
+from spinecast.exchange.redcap_records import refuse_in_parts
+from spinecast.files import scratch_folder
 from spinecast.knowledge.factors import Registry
 from spinecast.patients import rejected_file
 from spinecast.patients.parts import Parts
 from spinecast.patients.repeats import find_repeats
+from spinecast.patients.yes_no import deciding, is_misread
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
@@ -116,7 +114,7 @@ def survey(
         DataRefused: columns are missing, or a file is damaged.
     """
     require_columns([name.strip() for name in parts.columns], registry)
-    _refuse_export(parts)
+    refuse_in_parts(parts.columns, parts.path.name)
     look = Look(
         registry,
         known_name(registry.outcome, definition or registry.outcome.default),
@@ -126,13 +124,12 @@ def survey(
         names_files=len(parts.files) > 1,
         store=store,
     )
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         repeats = find_repeats(parts, scratch, share, rows_at_once)
         look = replace(look, repeats=repeats, pieces=scratch if rejected else None)
         found = _read(parts, look, share, progress)
-        if numbers := _misread(found.numbers):
-            # What a number means in a yes/no column hangs on the whole column.
-            found = _read(parts, replace(look, numbers=numbers), share, progress)
+        if is_misread(found.numbers):
+            found = _read(parts, replace(look, numbers=deciding(found.numbers)), share, progress)
         if rejected:
             rejected_file.join(found.pieces, rejected, named=look.names_files)
     return Survey(
@@ -162,49 +159,3 @@ def _told(
         done += task.part.rows
         progress("rows read", done, rows)
         yield found
-
-
-def _misread(seen: Mapping[str, frozenset[frozenset[str]]]) -> dict[str, frozenset[str]]:
-    """Numbers in yes/no columns, where some table alone was read otherwise than the whole is."""
-    whole = {name: frozenset[str]().union(*tables) for name, tables in seen.items()}
-    return (
-        whole
-        if any(
-            _is_ambiguous(table) != _is_ambiguous(whole[name])
-            for name, tables in seen.items()
-            for table in tables
-        )
-        else {}
-    )
-
-
-def _is_ambiguous(numbers: frozenset[str]) -> bool:
-    """Whether ones and twos are codes of which nobody knows which is yes."""
-    return "2" in numbers and "0" not in numbers
-
-
-def _refuse_export(parts: Parts) -> None:
-    if is_export(parts.columns):
-        raise DataRefused(
-            "The rows of this export cannot be joined",
-            [
-                Problem(
-                    parts.path.name,
-                    "it is an export from REDCap, in parts",
-                    "the rows of a patient are joined in one file",
-                    "Give it as one .csv file.",
-                )
-            ],
-        )
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for what is needed only for a while."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="spinecast-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        allowed = "a survey needs a folder for its notes, about 20 bytes a row"
-        problem = Problem(tempfile.gettempdir(), reason(error), allowed, "Name another by TMPDIR.")
-        raise UsageRefused("The cohort was not read", [problem]) from None

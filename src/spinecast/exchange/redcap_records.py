@@ -66,6 +66,19 @@ def is_export(columns: Iterable[str]) -> bool:
     return any(_is_sign(name) for name in columns)
 
 
+def refuse_in_parts(columns: Iterable[str], name: str) -> None:
+    """Refuse an export of this name that is read in parts.
+
+    Raises:
+        DataRefused: it is one.
+    """
+    if is_export(columns):
+        given = "it is an export from REDCap, in parts"
+        allowed = "the rows of a patient are joined in one file"
+        problem = Problem(name, given, allowed, "Give it as one .csv file.")
+        raise DataRefused("The rows of this export cannot be joined", [problem])
+
+
 def as_cohort(table: pd.DataFrame, registry: Registry) -> AsCohort:
     """Read a table of text as a REDCap export, if it is one.
 

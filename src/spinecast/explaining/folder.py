@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +25,23 @@ from threadpoolctl import threadpool_limits
 
 from spinecast import __version__
 from spinecast.cohorts.cohort import require_columns
-from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
-from spinecast.exchange.redcap_records import is_export
+from spinecast.errors import DataRefused, Problem, SpinecastError
+from spinecast.exchange.redcap_records import refuse_in_parts
 from spinecast.explaining.batch import patients_of
 from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
 from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
 from spinecast.explaining.scoring import Scorer
-from spinecast.files import whole_file
+from spinecast.files import scratch_folder, whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
-from spinecast.patients.repeats import Repeats, find_repeats
+from spinecast.patients.repeats import find_repeats
 from spinecast.patients.tables import file_fingerprint
+from spinecast.patients.yes_no import Numbers, deciding, numbers_of_part, united
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
 REJECTIONS = "spinecast.rejected/1"
-PROCESS_BYTES, ROW_BYTES = 300_000_000, 8_000
-"""What a process takes before it reads anything, and about what a row takes in it."""
-LEAST_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +57,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A part, the name of its piece, and its rows whose patients stand in an earlier row."""
+    """A part, the name of its piece, and what the rest of the cohort says of it."""
 
     part: Part
     name: str
-    repeated: Mapping[int, str] = field(default_factory=dict)
+    rest: Surroundings
 
     @property
-    def repeats(self) -> str:
-        """A fingerprint of the repeated rows."""
-        told = json.dumps(sorted(self.repeated.items()))
-        return hashlib.sha256(told.encode()).hexdigest() if self.repeated else ""
+    def fingerprint(self) -> str:
+        """SHA-256 of what the rest says, "" where that is nothing."""
+        repeated = sorted(self.rest.repeated.items())
+        numbers = sorted((name, sorted(some)) for name, some in self.rest.numbers.items())
+        told = json.dumps([repeated, numbers])
+        return hashlib.sha256(told.encode()).hexdigest() if repeated or numbers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,6 @@ class Scored:
     kept: int
     again: tuple[str, ...]
     damaged: tuple[Problem, ...]
-
-
-def rows_within(memory: int, processes: int) -> int:
-    """How many rows each process may hold at a time within so many bytes of memory."""
-    each = memory / (processes + 1) - PROCESS_BYTES
-    return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
 
 
 def score_parts(
@@ -133,18 +126,16 @@ def score_parts(
     """
     if not isinstance(scorer, Scorer):
         scorer = Scorer.load(scorer, registry_folder)
-    _refuse_unfit(parts, scorer)
+    require_columns([name.strip() for name in parts.columns], scorer.registry, to_learn=False)
+    refuse_in_parts(parts.columns, parts.path.name)
     model, language = scorer.explainer.identity.id, scorer.registry.language
     run = Run(model, SCHEMA, __version__, intervals, language)
     # Whoever shares the work may have another folder that names would be relative to.
-    folder, registry_folder = (
-        scorer.bundle.folder.absolute(),
-        registry_folder and registry_folder.absolute(),
-    )
-    job = Job(folder, registry_folder, out.absolute(), run, rows_at_once)
+    folder, out = scorer.bundle.folder.absolute(), out.absolute()
+    job = Job(folder, registry_folder and registry_folder.absolute(), out, run, rows_at_once)
     with held(out, replace=replace):
         journal = Journal.open(out, run, parts.files)
-        tasks, damaged = _tasks(parts, out, share, rows_at_once)
+        tasks, damaged = _tasks(scorer, parts, out, share, rows_at_once)
         standing = {t.name: _standing(t, journal, out) for t in tasks if t.name in journal.pieces}
         kept = {name: piece for name, piece in standing.items() if piece is not None}
         todo = [task for task in tasks if task.name not in kept]
@@ -170,26 +161,23 @@ def score_parts(
     )
 
 
-def _refuse_unfit(parts: Parts, scorer: Scorer) -> None:
-    require_columns([name.strip() for name in parts.columns], scorer.registry, to_learn=False)
-    if is_export(parts.columns):
-        given = "it is an export from REDCap, in parts"
-        allowed = "the rows of a patient are joined in one file"
-        problem = Problem(parts.path.name, given, allowed, "Give it as one .csv file.")
-        raise DataRefused("The rows of this export cannot be joined", [problem])
-
-
 def _tasks(
-    parts: Parts, out: Path, share: Share, rows_at_once: int
+    scorer: Scorer, parts: Parts, out: Path, share: Share, rows_at_once: int
 ) -> tuple[list[Task], list[Problem]]:
     """The parts with what the others say of them, and what cannot be read of any."""
     names = dict(zip(parts.parts, _names(parts.parts), strict=True))
+    look = partial(numbers_of_part, scorer.registry, rows_at_once)
     damaged: list[Problem] = []
     while True:
         try:
-            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=out) as scratch:
-                found = find_repeats(parts, Path(scratch), share, rows_at_once)
-                return [*_each(parts, found, names)], damaged
+            with scratch_folder(out, prefix=SCRATCH) as scratch:
+                repeats = find_repeats(parts, scratch, share, rows_at_once)
+                nothing: Numbers = {}
+                numbers = deciding(reduce(united, share(look, parts.parts), nothing))
+                return [
+                    Task(part, names[part], Surroundings(repeats.within(start, part), numbers))
+                    for part, start in zip(parts.parts, parts.starts, strict=True)
+                ], damaged
         except DataRefused as refused:
             broken = {problem.where for problem in refused.problems}
             readable = tuple(part for part in parts.parts if part.path.name not in broken)
@@ -197,15 +185,6 @@ def _tasks(
                 raise
             damaged += refused.problems
             parts = replace(parts, parts=readable)
-        except OSError as error:
-            allowed = "there must be room for 16 bytes a row"
-            problem = Problem(str(out), (error.strerror or "it is full").lower(), allowed)
-            raise UsageRefused("The scores cannot be written", [problem]) from None
-
-
-def _each(parts: Parts, found: Repeats, names: Mapping[Part, str]) -> Iterator[Task]:
-    for part, start in zip(parts.parts, parts.starts, strict=True):
-        yield Task(part, names[part], found.within(start, part))
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:
@@ -220,7 +199,7 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
 def _standing(task: Task, journal: Journal, out: Path) -> Piece | None:
     """The piece that was noted for a part, if it is still what would be written."""
     piece = journal.pieces[task.name]
-    same = (piece.groups, piece.repeats) == (task.part.groups, task.repeats)
+    same = (piece.groups, piece.rest) == (task.part.groups, task.fingerprint)
     return piece if same and piece.stands_in(out) else None
 
 
@@ -260,7 +239,7 @@ def score_part(job: Job, task: Task) -> Piece | Problem:
         task.part.groups,
         rows,
         sum(len(table.column("row").unique()) for table in rejections),
-        task.repeats,
+        task.fingerprint,
         file_fingerprint(path),
         file_fingerprint(refused_file) if rejections else "",
     )
@@ -283,8 +262,7 @@ def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, li
         for text in task.part.tables(job.rows_at_once):
             if not len(text):
                 continue
-            here = {row: told for row, told in task.repeated.items() if row in text.index}
-            patients = patients_of(scorer, text, Surroundings(here))
+            patients = patients_of(scorer, text, task.rest.within(text.index))
             rows = text.index.to_numpy(dtype=np.int64)
             pieces = [
                 piece.table(Origin(file, rows[piece.places]), intervals=job.run.intervals)

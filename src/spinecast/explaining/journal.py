@@ -70,7 +70,8 @@ class Piece:
         groups: row groups of that file, the first and the one after the last.
         rows: how many patients.
         refused: how many of them could not be scored.
-        repeats: a fingerprint of which rows repeat a patient of an earlier row.
+        rest: a fingerprint of what other parts say of it: which rows repeat a patient of an
+            earlier row, and what numbers mean in yes/no columns.
         sha256: of its file.
         rejected: SHA-256 of the file of its rejected rows; "" where none was rejected.
     """
@@ -80,7 +81,7 @@ class Piece:
     groups: tuple[int, int]
     rows: int
     refused: int
-    repeats: str
+    rest: str
     sha256: str
     rejected: str
 

@@ -28,11 +28,16 @@ class Surroundings:
 
     Attributes:
         repeated: rows, by their numbers, whose patients stand in an earlier row, and which that is.
-        numbers: which of 0, 1 and 2 stand in each yes/no column, here or elsewhere.
+        numbers: of yes/no columns, which of 0, 1 and 2 stand there, here or elsewhere (`yes_no`).
     """
 
     repeated: Mapping[int, str] = field(default_factory=dict)
     numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def within(self, rows: pd.Index[int]) -> Surroundings:
+        """What of it is said of these rows."""
+        here = {row: told for row, told in self.repeated.items() if row in rows}
+        return Surroundings(here, self.numbers)
 
 
 def codes(
@@ -90,12 +95,6 @@ def _check_repeats(texts: pd.Series[str], unknown: NDArray[np.bool_], findings: 
 def _repeat(name: str, row: str) -> Fault:
     allowed = f"a patient may stand in one row, and stands in {row}"
     return Fault(PATIENT_ID, "duplicate_patient", shown(name), allowed, "Keep one of the rows.")
-
-
-def numbers_in(column: pd.Series[str]) -> frozenset[str]:
-    """Which of the numbers that may mean yes or no stand in a column."""
-    _, texts = pd.factorize(column)
-    return frozenset(text.strip() for text in texts.tolist()) & {"0", "1", "2"}
 
 
 def sites(table: pd.DataFrame) -> TextArray:

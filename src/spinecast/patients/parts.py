@@ -8,7 +8,7 @@ any order and by anybody who sees the folder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -55,16 +55,20 @@ class Part:
     first: int
     rows: int
 
-    def tables(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
+    def tables(
+        self, rows_at_once: int = ROWS_AT_ONCE, only: Collection[str] = ()
+    ) -> Iterator[pd.DataFrame]:
         """Its rows as tables of text like those of `read_table`, so many at once.
 
-        Columns other than the ids are categories: every distinct text is held once.
+        Columns other than the ids are categories: every distinct text is held once. `only` names
+        the columns that are wanted; nothing is read where none of them is there.
 
         Raises:
             DataRefused: the file is damaged.
         """
         first = self.first
-        for batch in self._batches(rows_at_once, _repeating):
+        wanted = (lambda schema: _named(schema, only)) if only else _every
+        for batch in self._batches(rows_at_once, _repeating, wanted):
             yield numbered(_text(batch), first)
             first += len(batch)
 
@@ -74,7 +78,7 @@ class Part:
         Raises:
             DataRefused: the file is damaged.
         """
-        for batch in self._batches(rows_at_once, lambda _: [], _ids_column):
+        for batch in self._batches(rows_at_once, lambda _: [], _ids):
             yield compute.utf8_trim_whitespace(text_column(batch.column(0))).to_numpy(
                 zero_copy_only=False
             )
@@ -83,16 +87,16 @@ class Part:
         self,
         rows_at_once: int,
         as_dictionary: Callable[[Any], list[str]],
-        columns: Callable[[Any], list[str] | None] = lambda _: None,
+        columns: Callable[[Any], list[str]],
     ) -> Iterator[Any]:
         """Arrow's batches of its row groups; the schema tells which columns, and how."""
         try:
             schema = parquet.read_schema(self.path)
+            if not (wanted := columns(schema)):
+                return
             with parquet.ParquetFile(self.path, read_dictionary=as_dictionary(schema)) as file:
                 groups = list(range(*self.groups))
-                yield from file.iter_batches(
-                    rows_at_once, row_groups=groups, columns=columns(schema)
-                )
+                yield from file.iter_batches(rows_at_once, row_groups=groups, columns=wanted)
         except (ArrowException, OSError):
             raise DataRefused("The cohort cannot be read", [damage(self.path)]) from None
 
@@ -196,8 +200,16 @@ def _cut(file: Path, metadata: Any, rows_at_once: int) -> Iterator[Part]:  # noq
         yield Part(file, (start, metadata.num_row_groups), first, rows)
 
 
-def _ids_column(schema: Any) -> list[str]:  # noqa: ANN401 - Arrow is untyped
-    return [name for name in schema.names if name.strip() == PATIENT_ID]
+def _every(schema: Any) -> list[str]:  # noqa: ANN401 - Arrow is untyped
+    return list(schema.names)
+
+
+def _named(schema: Any, only: Collection[str]) -> list[str]:  # noqa: ANN401
+    return [name for name in schema.names if name.strip() in only]
+
+
+def _ids(schema: Any) -> list[str]:  # noqa: ANN401
+    return _named(schema, {PATIENT_ID})
 
 
 def _repeating(schema: Any) -> list[str]:  # noqa: ANN401

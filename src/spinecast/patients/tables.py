@@ -21,7 +21,7 @@ from pyarrow import ArrowException, compute, parquet
 from pyarrow import csv as arrow_csv
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
-from spinecast.files import reason, whole_file
+from spinecast.files import reason, whole_file, whole_folder
 
 ENDINGS = (".csv", ".parquet")
 MAPPED_ENDINGS = (".tsv", ".txt", ".xlsx", ".dta", ".sav")
@@ -98,6 +98,15 @@ def write_table(table: pd.DataFrame, path: Path | str) -> None:
             _write_csv(table, unfinished)
         else:
             table.to_parquet(unfinished, index=False)
+
+
+def write_tables(table: pd.DataFrame, folder: Path | str, files: int) -> None:
+    """Write a table as a folder of so many Parquet files of about the same size, in order."""
+    ends = [len(table) * at // files for at in range(files + 1)]
+    with whole_folder(Path(folder)) as unfinished:
+        for at, (start, stop) in enumerate(itertools.pairwise(ends)):
+            rows = table.iloc[start:stop]
+            rows.to_parquet(unfinished / f"part-{at:05d}.parquet", index=False)
 
 
 def file_fingerprint(path: Path | str) -> str:

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.cohorts.store import Shard, Stored, write_shards
 from spinecast.errors import SpinecastError
+from spinecast.files import refuse_crowded, room_in, scratch_folder
 from spinecast.fitting.internal import InternalValidation, internal_validation
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import BoolArray, Plan
@@ -35,6 +35,9 @@ from spinecast.sharing import workers
 
 __all__ = ["Destination", "Gathered", "Retrained", "gather", "retrain", "retrain_large"]
 
+A_VALUE = 8
+"""Bytes of scratch for each value of a patient: 5.4 measured between passes (docs/scale.md), and
+XGBoost's pages beside them. A disk that fills up under XGBoost ends the process without a word."""
 ON_SAMPLE = (
     "Refits of the whole method were made on {patients:,} of the patients who taught, drawn by "
     "chance: they say how the method does with so many, not how the model does."
@@ -82,7 +85,8 @@ def retrain(
         progress: told what is being done and how far it is.
 
     Raises:
-        UsageRefused: a folder exists or cannot be written to, or the study cannot be used.
+        UsageRefused: a folder exists or cannot be written to, the study cannot be used, or there is
+            no room for scratch.
         DataRefused: too few patients to learn from.
         ModelRefused: the model in use is not whole, or predicts another outcome.
     """
@@ -139,21 +143,25 @@ def retrain_large(
         processes: how many share that validation.
 
     Raises:
-        UsageRefused: a folder exists or cannot be written to, or the study cannot be used.
+        UsageRefused: a folder exists or cannot be written to, the study cannot be used, or there is
+            no room for scratch.
         DataRefused: too few patients to learn from.
         ModelRefused: the model in use is not whole, or predicts another outcome.
     """
     in_use = to.checked(judging.labels.definition)
     cohort = judging.cohort
-    result = train_large(
-        shards,
-        plan,
-        cohort.registry,
-        recipe,
-        workshop,
-        trained_on="simulated" if cohort.has_simulated else "patients",
-        outcome=judging.labels.definition,
-    )
+    patients = sum(shard.rows for shard in shards)
+    refuse_crowded(workshop.scratch, patients * A_VALUE * len(cohort.registry.names))
+    with room_in(workshop.scratch):
+        result = train_large(
+            shards,
+            plan,
+            cohort.registry,
+            recipe,
+            workshop,
+            trained_on="simulated" if cohort.has_simulated else "patients",
+            outcome=judging.labels.definition,
+        )
     result = _beside_patients(result, judging)
     progress = workshop.progress
     proven = partial(_proven_on_sample, sample, recipe, processes, progress) if sample else None
@@ -166,15 +174,16 @@ def _workshop(given: Workshop | None, processes: int, progress: Progress) -> Ite
     if given is not None:
         yield given
         return
-    with TemporaryDirectory() as folder, workers(processes) as share:
-        yield Workshop(Path(folder), share, progress=progress)
+    with scratch_folder() as scratch, workers(processes) as share:
+        yield Workshop(scratch, share, progress=progress)
 
 
 def _stored(labelled: LabelledCohort, scratch: Path) -> Sequence[Shard]:
     """Patients who lie in memory, in shards."""
     cohort = labelled.cohort
     patients = Stored(cohort.codes, labelled.labels.failed, hashes(cohort.patient_id))
-    return write_shards(scratch, cohort.registry.names, patients, ROWS_AT_ONCE)
+    with room_in(scratch):
+        return write_shards(scratch, cohort.registry.names, patients, ROWS_AT_ONCE)
 
 
 def _only(labelled: LabelledCohort, wanted: Callable[[HashArray], BoolArray]) -> LabelledCohort:

@@ -64,7 +64,8 @@ class Destination:
     def checked(self, definition: str) -> Bundle | None:
         """The model in use, if one is named, once nothing speaks against the training.
 
-        What can be refused is refused before the long work, not after it, and nothing is made yet.
+        What can be refused is refused before the long work, not after it, and nothing is made yet:
+        also before very many patients are read.
 
         Raises:
             UsageRefused: a folder exists or cannot be written to, or the study cannot be used.

@@ -1,26 +1,19 @@
-"""Scoring at scale: what it costs file to file, beside a peer. Run with `make bench-scale`.
-
-Seconds depend on the machine and on what else runs there; ratios much less. Whatever is measured
-runs in a process of its own, so that its memory is its own.
-"""
+"""Scale of scoring: what it costs file to file, beside XGBoost's contributions alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import xgboost
+from measured import MEGABYTE, REPEATS, Line, spinecast
 from pyarrow import parquet
 
 from spinecast.cohorts.outcome import derive
@@ -36,44 +29,12 @@ STORY = {"outcome": "fbss_12m", "data": {"sha256": ""}}
 FILE_ROWS, PART_ROWS = 100_000, 50_000
 PEER_ROWS = 20_000
 """Of how many rows `pred_contribs` is asked: its time grows with the rows."""
-REPEATS = 3
+MOST = 2e9
+"""Bytes of memory that scoring may take at any size."""
 SHAPES = ((150, 2), (300, 4))
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim: what was measured, and whether the goal holds."""
-
-    what: str
-    measured: str
-    goal: str
-    reached: bool
-
-    def __str__(self) -> str:
-        verdict = "" if self.reached else "  not reached"
-        return f"{self.what:58s} {self.measured:52s} {self.goal}{verdict}"
-
-
-def main() -> None:
-    """Print the claims, section by section, as they are measured."""
-    sections: dict[str, Callable[[Path, int], Iterator[Claim]]] = {"scoring": scoring}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=[*sections])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--large", action="store_true", help="also ten times as many rows")
-    given = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in given.sections:
-            for rows in (given.rows, *([10 * given.rows] if given.large else [])):
-                for claim in sections[name](Path(scratch), rows):
-                    print(claim, flush=True)
-
-
-# --- scoring -------------------------------------------------------------------------------------
-
-
-def scoring(folder: Path, rows: int) -> Iterator[Claim]:
+def scoring(folder: Path, rows: int) -> Iterator[Line]:
     """File to file, beside `pred_contribs` of the same trees on rows that lie in memory."""
     patients = folder / f"patients-{rows}"
     codes = _write_patients(patients, rows)
@@ -83,18 +44,20 @@ def scoring(folder: Path, rows: int) -> Iterator[Claim]:
         if not model.exists():
             _write_model(model, booster, trees, depth)
         for more, times, word in ((["--without-intervals"], 3, "without"), ([], 1, "with")):
+            words = ("score", patients, "--model", model, "--out", folder / "out", "--replace")
             runs = [
-                (_contribute(booster, codes), _score(patients, model, folder / "out", more))
+                (_contribute(booster, codes), spinecast(*words, *more, repeats=1))
                 for _ in range(REPEATS if rows <= 1_000_000 else 1)
             ]
-            ratio = statistics.median(ours["rate"] / theirs for theirs, ours in runs)
-            ours = statistics.median(told["rate"] for _, told in runs)
-            peak = max(told["megabytes"] for _, told in runs)
-            yield Claim(
+            rates = [(_rows(patients) / ours.wall, theirs) for theirs, ours in runs]
+            rate = statistics.median(ours for ours, _ in rates)
+            ratio = statistics.median(ours / theirs for ours, theirs in rates)
+            peak = max(ours.peak for _, ours in runs)
+            yield Line(
                 f"score {rows:,} rows, {trees} trees of depth {depth}, {word} intervals",
-                f"{ours:,.0f} rows/s, {ratio:.2f} times pred_contribs, {peak:,.0f} MB",
-                f"{times} times, under 2,000 MB",
-                ratio >= times and peak < 2000,
+                f"{rate:,.0f} rows/s, {ratio:.2f} times pred_contribs, {peak / MEGABYTE:,.0f} MB",
+                f"{times} times, under {MOST / MEGABYTE:,.0f} MB",
+                ratio >= times and peak < MOST,
             )
 
 
@@ -145,46 +108,5 @@ def _contribute(file: Path, codes: np.ndarray) -> float:
     return len(codes) / (time.perf_counter() - start)
 
 
-def _score(patients: Path, model: Path, out: Path, more: list[str]) -> dict[str, float]:
-    """Rows a second and memory of the command, from its start to its end."""
-    command = ["score", patients, "--model", model, "--out", out, "--replace", *more]
-    told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", MEASURED, *map(str, command)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    seconds, kilobytes = map(float, told.stdout.split())
-    return {"rate": _rows(patients) / seconds, "megabytes": kilobytes / 1024}
-
-
 def _rows(folder: Path) -> int:
     return sum(parquet.read_metadata(file).num_rows for file in folder.iterdir())
-
-
-# The memory is that of the command and of all processes it started, at their common peak.
-MEASURED = """
-import subprocess, sys, threading, time
-from pathlib import Path
-
-def resident(pid):
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    return pages * 4 + sum(map(resident, children))
-
-start = time.perf_counter()
-run = subprocess.Popen([sys.executable, "-m", "spinecast", *sys.argv[1:]])
-peak = 0
-while run.poll() is None:
-    peak = max(peak, resident(run.pid))
-    time.sleep(0.05)
-assert run.returncode == 0
-print(time.perf_counter() - start, peak)
-"""
-
-
-if __name__ == "__main__":
-    main()

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from ending import scheduler, worker
@@ -25,7 +27,14 @@ from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
-from spinecast.explaining.folder import LEAST_ROWS, rows_within, score_parts
+from spinecast.explaining.folder import (
+    LEAST_ROWS,
+    ROW_BYTES,
+    bytes_of,
+    most_processes,
+    rows_within,
+    score_parts,
+)
 from spinecast.patients.answers import as_text
 from spinecast.patients.parts import ROWS_AT_ONCE, parts_of
 from spinecast.sharing import workers
@@ -531,8 +540,32 @@ def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
     assert "2 problems" in said
 
 
-@pytest.mark.parametrize(("memory", "processes"), [(5e8, 4), (2e9, 2), (64e9, 1)])
+@pytest.mark.parametrize(("memory", "processes"), [(4e8, 1), (2e9, 2), (2e9, 4), (64e9, 1)])
 def test_less_memory_means_fewer_rows_at_once(memory, processes):
     rows = rows_within(memory, processes)
     assert LEAST_ROWS <= rows <= ROWS_AT_ONCE
     assert rows <= rows_within(10**11, 1)
+
+
+@given(st.integers(0, 10**11), st.integers(1, 1000))
+def test_memory_suffices_for_so_many_processes_or_is_refused(memory, processes):
+    if bytes_of(processes) <= memory:
+        assert processes <= most_processes(memory)
+        rows = rows_within(memory, processes)
+        assert (
+            rows == ROWS_AT_ONCE
+            or bytes_of(processes) + ROW_BYTES * processes * (rows - LEAST_ROWS) <= memory
+        )
+    else:
+        with pytest.raises(UsageRefused, match="The memory does not suffice"):
+            rows_within(memory, processes)
+
+
+def test_memory_that_does_not_suffice_is_refused_before_anything_is_written(
+    spoken, bundle_folder, cohort, tmp_path
+):
+    out = tmp_path / "out"
+    code, said = spoken(cohort, "--model", bundle_folder, "--out", out, "--memory", "10MB")
+    assert code == 2
+    assert "--memory: 10 MB; at least 333 MB are needed by 1 process. Give more." in said
+    assert not out.exists()

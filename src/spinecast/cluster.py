@@ -289,7 +289,9 @@ def _started(processes: int, memory: int | None) -> Iterator[Any]:
     from distributed.security import Security
 
     with (
-        dask.config.set(_STARTED),
+        # Dask leaves an empty folder where it is not given one.
+        tempfile.TemporaryDirectory(prefix="spinecast-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(_STARTED | {"temporary-directory": scratch}),
         LocalCluster(
             n_workers=max(1, processes),
             threads_per_worker=1,

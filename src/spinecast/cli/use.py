@@ -144,14 +144,16 @@ def _score_folder(
 ) -> None:
     """Score a cohort piece by piece; exit code 3 when some of it could not be read."""
     from spinecast import console
-    from spinecast.explaining.folder import rows_within, score_parts
+    from spinecast.explaining.folder import most_processes, rows_within, score_parts
     from spinecast.patients.parts import parts_of
     from spinecast.sharing import cores
 
     # Workers elsewhere have a folder of their own that names would be relative to.
     patients, out = patients.absolute(), out.absolute()
     parts = parts_of(patients, without_damaged=True)
-    processes = min(work.processes or cores(), len(parts.parts))
+    fitting = max(1, min(cores(), most_processes(work.memory)))
+    processes = min(work.processes or fitting, len(parts.parts))
+    rows_at_once = rows_within(work.memory, processes)
     with work.shared(processes, patients, scorer.bundle.folder) as share:
         found = score_parts(
             scorer,
@@ -159,7 +161,7 @@ def _score_folder(
             out,
             registry_folder=registry_folder,
             share=share,
-            rows_at_once=rows_within(work.memory, processes),
+            rows_at_once=rows_at_once,
             intervals=not without_intervals,
             replace=replace,
             progress=console.Teller(),

@@ -32,7 +32,7 @@ from spinecast.explaining.batch import patients_of
 from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
 from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
 from spinecast.explaining.scoring import Scorer
-from spinecast.files import whole_file
+from spinecast.files import reason, whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
@@ -95,9 +95,35 @@ class Scored:
 
 
 def rows_within(memory: int, processes: int) -> int:
-    """How many rows each process may hold at a time within so many bytes of memory."""
-    each = memory / (processes + 1) - PROCESS_BYTES
-    return int(min(max(each / ROW_BYTES, LEAST_ROWS), ROWS_AT_ONCE))
+    """How many rows each process may hold at a time within so many bytes of memory.
+
+    Raises:
+        UsageRefused: the memory does not suffice for so many processes.
+    """
+    if processes > most_processes(memory):
+        needed = bytes_of(processes)
+        many = processes > 1
+        problem = Problem(
+            "--memory",
+            f"{memory / 1e6:,.0f} MB",
+            f"at least {needed / 1e6:,.0f} MB are needed by {processes} process{'es' * many}",
+            "Give more, or --processes 1." if many else "Give more.",
+        )
+        raise UsageRefused("The memory does not suffice", [problem])
+    rows = LEAST_ROWS + (memory - bytes_of(processes)) / (ROW_BYTES * processes)
+    return int(min(rows, ROWS_AT_ONCE))
+
+
+def most_processes(memory: int) -> int:
+    """How many processes so many bytes of memory suffice for; 0 where they do not for one."""
+    several = int((memory - PROCESS_BYTES) // (PROCESS_BYTES + LEAST_ROWS * ROW_BYTES))
+    return several if several > 1 else int(memory >= bytes_of(1))
+
+
+def bytes_of(processes: int) -> int:
+    """The least that processes take; several are beside the one that was called."""
+    beside = processes > 1
+    return PROCESS_BYTES * (processes + beside) + LEAST_ROWS * ROW_BYTES * processes
 
 
 def score_parts(
@@ -199,7 +225,7 @@ def _tasks(
             parts = replace(parts, parts=readable)
         except OSError as error:
             allowed = "there must be room for 16 bytes a row"
-            problem = Problem(str(out), (error.strerror or "it is full").lower(), allowed)
+            problem = Problem(str(out), reason(error), allowed)
             raise UsageRefused("The scores cannot be written", [problem]) from None
 
 

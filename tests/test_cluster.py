@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -140,6 +141,16 @@ def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
         assert time.monotonic() - began < 30
 
 
+def test_nothing_that_dask_logs_reaches_our_users(two_workers):
+    loud = [
+        name
+        for name in logging.root.manager.loggerDict
+        if name.startswith("distributed") and logging.getLogger(name).isEnabledFor(logging.ERROR)
+    ]
+    assert "distributed.client" in logging.root.manager.loggerDict
+    assert loud == []
+
+
 def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
     with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
@@ -195,6 +206,41 @@ def test_nothing_of_dask_is_imported_before_it_is_asked_for():
         check=True,
     )
     assert told.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_while_workers_start_stops_when_they_have(tmp_path, number):
+    cohort, out = tmp_path / "cohort", tmp_path / "scratch"
+    cohort.mkdir()
+    out.mkdir()
+    simulate(load_registry(), 60, 1).frame().to_parquet(cohort / "a.parquet")
+    words = ["-m", "spinecast", "check", str(cohort), "--engine", "dask", "--processes", "2"]
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(out)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    ends = time.monotonic() + 60
+    while len(_group(process.pid)) < 3:  # a worker and multiprocessing's own, besides
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    told, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told == ""
+    assert said.startswith("Stopped. ")
+    assert said.count("\n") == 1
+    assert list(out.iterdir()) == []
+
+
+def _group(leader):
+    """The processes of a group."""
+    told = subprocess.run(["pgrep", "-g", str(leader)], capture_output=True, text=True, check=False)
+    return told.stdout.split()
 
 
 def test_ctrl_c_ends_everybody_quietly(tmp_path):

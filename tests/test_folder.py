@@ -557,3 +557,13 @@ def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
     code, said = spoken(file, "--model", bundle_folder, "--without-intervals", "--replace")
     assert code == 2
     assert "2 problems" in said
+
+
+def test_memory_that_does_not_suffice_is_refused_before_anything_is_written(
+    spoken, bundle_folder, cohort, tmp_path
+):
+    out = tmp_path / "out"
+    code, said = spoken(cohort, "--model", bundle_folder, "--out", out, "--memory", "10MB")
+    assert code == 2
+    assert "--memory: 10 MB; at least" in said
+    assert not out.exists()

@@ -345,11 +345,36 @@ def test_everything_wrong_with_a_folder_is_said_at_once(tiny, tmp_path):
     }
 
 
+def test_small_row_groups_are_read_together_with_whatever_words_they_hold(tmp_path):
+    words = pd.Series(["a", None, "b", "b", "c", "", "a"], dtype="str")
+    made = pd.DataFrame({"patient_id": list("ABCDEFG"), "word": words, "number": range(7)})
+    for name, group in (("small", 1), ("whole", 7)):
+        made.to_parquet(tmp_path / f"{name}.parquet", row_group_size=group)
+    small, whole = (
+        [*parts_of(tmp_path / f"{name}.parquet").parts[0].tables(3)] for name in ("small", "whole")
+    )
+    assert [len(table) for table in small] == [3, 3, 1]
+    for one, other in zip(small, whole, strict=True):
+        pd.testing.assert_frame_equal(one.astype("str"), other.astype("str"))
+
+
+def test_every_problem_of_a_folder_says_what_to_do(tiny, tmp_path):
+    made = simulate(tiny, 10, 3).frame()
+    write_table(made, tmp_path / "a.parquet")
+    write_table(made.drop(columns="pain").assign(colour="red"), tmp_path / "b.parquet")
+    (tmp_path / "year=2024").mkdir()
+    with pytest.raises(DataRefused) as refused:
+        parts_of(tmp_path)
+    remedies = {problem.where: problem.remedy for problem in refused.value.problems}
+    assert all(remedies.values())
+    assert "without partitions" in remedies["year=2024"]
+
+
 @pytest.mark.parametrize("files", [0, 2])
 def test_a_folder_without_any_row_is_no_cohort(tiny, tmp_path, files):
     for number in range(files):
         write_table(simulate(tiny, 3, 1).frame().iloc[:0], tmp_path / f"{number}.parquet")
-    with pytest.raises(DataRefused, match=f"{files} Parquet files, none of which has a row"):
+    with pytest.raises(DataRefused, match=f"Parquet files: {files}, patients in them: 0"):
         parts_of(tmp_path)
     with pytest.raises(UsageRefused, match="no such file"):
         parts_of(tmp_path / "nowhere")

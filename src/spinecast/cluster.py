@@ -18,6 +18,7 @@ import os
 import platform
 import signal
 import tempfile
+import threading
 import time
 import warnings
 from collections import deque
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
@@ -288,22 +290,54 @@ def _started(processes: int, memory: int | None) -> Iterator[Any]:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    with (
-        dask.config.set(_STARTED),
-        LocalCluster(
-            n_workers=max(1, processes),
-            threads_per_worker=1,
-            memory_limit="auto" if memory is None else memory // max(1, processes),
-            host="127.0.0.1",
-            protocol="tls",
-            security=Security.temporary(),
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-            silence_logs=logging.CRITICAL,
-        ) as local,
-        Client(local, timeout=PATIENCE, set_as_default=False) as client,
-    ):
-        yield client
+    with ExitStack() as stack:
+        # Dask leaves an empty folder where it is not given one.
+        scratch = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="spinecast-", ignore_cleanup_errors=True)
+        )
+        stack.enter_context(dask.config.set(_STARTED | {"temporary-directory": scratch}))
+        with _undisturbed():
+            local = LocalCluster(
+                n_workers=max(1, processes),
+                threads_per_worker=1,
+                memory_limit="auto" if memory is None else memory // max(1, processes),
+                host="127.0.0.1",
+                protocol="tls",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(local)
+        yield stack.enter_context(Client(local, timeout=PATIENCE, set_as_default=False))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hear Ctrl-C and a request to end only afterwards; what starts inside never hears Ctrl-C.
+
+    A cluster that is interrupted while it starts can neither be used nor be closed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears them
+        return
+    heard: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    resource_tracker.ensure_running()  # starting it would lift the mask
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows; processes inherit it
+    blocked = mask(signal.SIG_BLOCK, [signal.SIGINT]) if mask else None
+    try:
+        yield
+    finally:
+        if mask:
+            mask(signal.SIG_SETMASK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        signal.raise_signal(heard[0])
 
 
 @contextmanager
@@ -363,7 +397,15 @@ def _told(error: Exception) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What Dask would tell its own users is not told to ours: errors are raised and worded here."""
-    names = ("distributed", "xgboost.dask", "[xgboost.dask]", "bokeh", "tornado.application")
+    names = (
+        "distributed",
+        "distributed.client",  # Dask gives these two levels of their own
+        "distributed.gc",
+        "xgboost.dask",
+        "[xgboost.dask]",
+        "bokeh",
+        "tornado.application",
+    )
     before = {name: logging.getLogger(name).level for name in names}
     with warnings.catch_warnings():
         # Versions are compared, and refused, by us.

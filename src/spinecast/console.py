@@ -78,7 +78,8 @@ class Teller:
         rate = (done - first) / took
         left = (total - done) / rate
         told = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
-        return f", {rate:,.0f} a second" + (f", {told} left" if done < total else "")
+        pace = f", {rate:,.0f} a second" if rate >= 1 else ""
+        return pace + (f", {told} left" if done < total else "")
 
 
 def note(text: str = "") -> None:

@@ -189,4 +189,6 @@ def read_toml(path: Path, *, told: str, remedy: str) -> dict[str, Any]:
 
 def reason(error: OSError) -> str:
     """What the operating system says, as part of a sentence."""
-    return (error.strerror or "it cannot be opened").lower()
+    # What Arrow makes of it holds a number in brackets; the system's own words are for people.
+    told = os.strerror(error.errno) if error.errno else error.strerror
+    return (told or "it cannot be opened").lower()

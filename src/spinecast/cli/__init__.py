@@ -1,13 +1,16 @@
 """The command line: words to calls, errors to exit codes. Nothing is computed or worded here.
 
-Exit codes: 0 done; 2 wrong use; 3 the data was refused; 4 the model was refused; 1 a bug. What a
-command needs is imported inside it, so that `--help` and a single patient do not wait for the rest.
+Exit codes: 0 done; 2 wrong use; 3 the data was refused; 4 the model was refused; 1 a bug, or
+whoever did the work was lost (a process or a scheduler that was ended); 130 stopped. What a command
+needs is imported inside it, so that `--help` and a single patient do not wait for the rest.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +26,9 @@ STOPPED = 130
 
 def main() -> None:
     """Run a command; people's errors become sentences and exit codes, never a traceback."""
+    if threading.current_thread() is threading.main_thread():
+        # Time limits and cluster managers end a program so; it clears away as after Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Not `commands.main`: it keeps exit codes and broken pipes to itself.
         with commands.make_context("spinecast", sys.argv[1:]) as context:

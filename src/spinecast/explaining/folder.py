@@ -31,7 +31,7 @@ from spinecast.explaining.batch import patients_of
 from spinecast.explaining.columns import SCHEMA, Columns, Origin, writer
 from spinecast.explaining.journal import REJECTED, SCORES, SCRATCH, Journal, Piece, Run, held
 from spinecast.explaining.scoring import Scorer
-from spinecast.files import scratch_folder, whole_file
+from spinecast.files import room_in, scratch_folder, whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
@@ -170,7 +170,7 @@ def _tasks(
     damaged: list[Problem] = []
     while True:
         try:
-            with scratch_folder(out, prefix=SCRATCH) as scratch:
+            with scratch_folder(out, prefix=SCRATCH) as scratch, room_in(scratch):
                 repeats = find_repeats(parts, scratch, share, rows_at_once)
                 nothing: Numbers = {}
                 numbers = deciding(reduce(united, share(look, parts.parts), nothing))

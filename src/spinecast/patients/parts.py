@@ -8,7 +8,7 @@ any order and by anybody who sees the folder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -96,9 +96,10 @@ class Part:
                 return
             with parquet.ParquetFile(self.path, read_dictionary=as_dictionary(schema)) as file:
                 groups = list(range(*self.groups))
-                yield from file.iter_batches(rows_at_once, row_groups=groups, columns=wanted)
-        except (ArrowException, OSError):
-            raise DataRefused("The cohort cannot be read", [damage(self.path)]) from None
+                batches = file.iter_batches(rows_at_once, row_groups=groups, columns=wanted)
+                yield from _together(batches, rows_at_once)
+        except (ArrowException, OSError) as error:
+            raise DataRefused("The cohort cannot be read", [damage(self.path, error)]) from None
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,8 @@ def parts_of(
             continue
         try:
             known.append((file, parquet.read_metadata(file)))
-        except (ArrowException, OSError):
-            damaged.append(damage(file))
+        except (ArrowException, OSError) as error:
+            damaged.append(damage(file, error))
     if not (without_damaged and known):
         problems += damaged
     for file, metadata in known[1:]:
@@ -170,9 +171,10 @@ def parts_of(
         raise DataRefused("The folder is not a cohort", problems)
     parts = tuple(part for file, metadata in known for part in _cut(file, metadata, rows_at_once))
     if not parts:
-        given = f"{len(known)} Parquet files, none of which has a row"
+        given = f"Parquet files: {len(known)}, patients in them: 0"
         allowed = "one row for each patient is needed"
-        raise DataRefused("The folder is not a cohort", [Problem(str(path), given, allowed)])
+        problem = Problem(str(path), given, allowed, "Name the file or folder that holds them.")
+        raise DataRefused("The folder is not a cohort", [problem])
     columns = tuple(known[0][1].schema.to_arrow_schema().names)
     return Parts(path, parts, columns, tuple(damaged))
 
@@ -210,6 +212,28 @@ def _named(schema: Any, only: Collection[str]) -> list[str]:  # noqa: ANN401
 
 def _ids(schema: Any) -> list[str]:  # noqa: ANN401
     return _named(schema, {PATIENT_ID})
+
+
+def _together(batches: Iterable[Any], rows_at_once: int) -> Iterator[Any]:
+    """Neighbouring batches that together have no more rows than asked for, as one.
+
+    Arrow ends a batch with its row group where words are read as they are stored. Programs that
+    write as they go leave groups of some hundred rows, and each batch costs as much as its columns.
+    """
+    waiting: list[Any] = []
+    rows = 0
+    for batch in batches:
+        if waiting and rows + len(batch) > rows_at_once:
+            yield _one(waiting)
+            waiting, rows = [], 0
+        waiting.append(batch)
+        rows += len(batch)
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(batches: Sequence[Any]) -> Any:  # noqa: ANN401
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _repeating(schema: Any) -> list[str]:  # noqa: ANN401
@@ -256,8 +280,9 @@ def _repeated(column: Any) -> pd.Categorical | pd.Series[str]:  # noqa: ANN401
 def _differences(file: Path, metadata: Any, like: Path, model: Any) -> list[Problem]:  # noqa: ANN401
     """How a file's columns differ from the first file's."""
     own, wanted = (_kinds(told.schema.to_arrow_schema()) for told in (metadata, model))
+    remedy = "All files of a folder need the same columns: write it like the others."
     problems = [
-        Problem(f"{file.name}, column {name}", given, f"{like.name} {has}")
+        Problem(f"{file.name}, column {name}", given, f"{like.name} {has}", remedy)
         for names, given, has in (
             (wanted.keys() - own.keys(), "it is missing", "has it"),
             (own.keys() - wanted.keys(), "it stands there", "does not have it"),
@@ -267,7 +292,7 @@ def _differences(file: Path, metadata: Any, like: Path, model: Any) -> list[Prob
     for name in (name for name in wanted if name in own):
         if len({own[name], wanted[name]} - {"nothing"}) > 1:
             given, allowed = f"it holds {own[name]}", f"in {like.name} it holds {wanted[name]}"
-            problems.append(Problem(f"{file.name}, column {name}", given, allowed))
+            problems.append(Problem(f"{file.name}, column {name}", given, allowed, remedy))
     return problems
 
 
@@ -295,16 +320,19 @@ def _kind(type_: Any) -> str:  # noqa: ANN401
 
 
 def _stray(file: Path) -> Problem:
-    given = "a folder" if file.is_dir() else f"its ending is {file.suffix or 'missing'}"
-    return Problem(
-        file.name,
-        given,
-        f"a cohort's folder holds {ENDING} files and nothing else",
-        "Move it elsewhere, or begin its name with an underscore.",
-    )
+    allowed = f"a cohort's folder holds {ENDING} files and nothing else"
+    if file.is_dir():
+        remedy = "If it holds patients (Hive's year=2024/), write them without partitions."
+        return Problem(file.name, "a folder", allowed, f"{remedy} Otherwise move it elsewhere.")
+    given = f"its ending is {file.suffix or 'missing'}"
+    remedy = "Move it elsewhere, or begin its name with an underscore."
+    return Problem(file.name, given, allowed, remedy)
 
 
-def damage(file: Path) -> Problem:
+def damage(file: Path, error: Exception) -> Problem:
     """What is said of a file that cannot be read."""
+    if isinstance(error, PermissionError):
+        allowed = "a file that can be read is needed"
+        return Problem(file.name, reason(error), allowed, "Ask for the permission to read it.")
     given = "it is not a Parquet file, or it is damaged or cannot be read"
     return Problem(file.name, given, "a whole Parquet file is needed", "Write it again.")

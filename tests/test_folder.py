@@ -392,6 +392,22 @@ def test_other_patients_under_the_same_name_are_refused(scorer, patients, tmp_pa
         score(scorer, source, out)
 
 
+@pytest.mark.parametrize("harm", ["changed", "taken away"])
+def test_patients_who_are_changed_while_they_are_scored_are_said(scorer, patients, tmp_path, harm):
+    source = put(patients.iloc[5:205], tmp_path / "in", [100, 100])
+
+    def disturb(stage, done, total):
+        if (stage, done) == ("rows scored", 200):
+            (source / "a.parquet").unlink()
+            if harm == "changed":
+                patients.iloc[205:305].to_parquet(source / "a.parquet")
+
+    with pytest.raises(DataRefused, match=r"a\.parquet: it was changed or taken away"):
+        score_parts(scorer, parts_of(source), tmp_path / "out", progress=disturb)
+    with pytest.raises(UsageRefused, match=r"a\.parquet"):
+        score_parts(scorer, parts_of(source), tmp_path / "out")
+
+
 def test_a_folder_with_other_files_is_left_alone(scorer, cohort, tmp_path):
     (tmp_path / "letters.txt").write_text("dear")
     for replace in (False, True):

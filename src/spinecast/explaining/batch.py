@@ -83,23 +83,23 @@ class Patients:
         """How many cannot be scored."""
         return len(self.faults)
 
-    def pieces(self) -> list[Piece]:
-        """The file in pieces of about the same size, in order."""
+    def blocks(self) -> list[Block]:
+        """The file in blocks of about the same size, in order."""
         before = np.concatenate([[0], np.cumsum(self.accepted)])
         ends = np.linspace(0, len(self), -(-len(self) // ROWS_AT_ONCE) + 1).astype(int).tolist()
         return [
-            Piece(self, slice(start, stop), self.codes[before[start] : before[stop]])
+            Block(self, slice(start, stop), self.codes[before[start] : before[stop]])
             for start, stop in itertools.pairwise(ends)
         ]
 
     def assessments(self) -> Iterator[Assessment]:
         """Every patient's record, in the order of the file."""
-        for piece in self.pieces():
-            yield from piece.assessments()
+        for block in self.blocks():
+            yield from block.assessments()
 
 
 @dataclass(frozen=True)
-class Piece:
+class Block:
     """Neighbouring patients of a file: their places, and the codes of those who can be scored."""
 
     patients: Patients
@@ -133,7 +133,7 @@ class Piece:
         return columns.table(self._ids, self._accepted, self._reasons(), scores, origin)
 
     def _reasons(self) -> dict[int, str]:
-        """Why some were refused, by their place in the piece."""
+        """Why some were refused, by their place in the block."""
         start = self.places.start
         found = self.patients.faults
         return {
@@ -282,7 +282,7 @@ def _write_parquet(patients: Patients, path: Path, progress: Progress) -> None:
 def _write_tables(
     patients: Patients, path: Path, progress: Progress, open_writer: Callable[..., Any]
 ) -> None:
-    pieces = patients.pieces()
+    blocks = patients.blocks()
     schema = Columns.of(patients.scorer.explainer).schema
     done = 0
     with (
@@ -291,9 +291,9 @@ def _write_tables(
         # BLAS threads inside our own are in each other's way.
         threadpool_limits(1, user_api="blas"),
     ):
-        # A few pieces ahead of the writer, not all of them: memory stays bounded.
-        for start in range(0, len(pieces), THREADS):
-            for table in pool.map(Piece.table, pieces[start : start + THREADS]):
+        # A few blocks ahead of the writer, not all of them: memory stays bounded.
+        for start in range(0, len(blocks), THREADS):
+            for table in pool.map(Block.table, blocks[start : start + THREADS]):
                 file.write_table(table)
                 done += len(table)
                 progress("scoring", done, len(patients))

@@ -121,7 +121,7 @@ def score_parts(
     Raises:
         UsageRefused: the folder holds other scores or files, another run writes to it, or there
             is no room; finished pieces stay.
-        DataRefused: the patients' columns are not enough.
+        DataRefused: the patients' columns are not enough, or a file was changed meanwhile.
         ModelRefused: the model cannot be used.
     """
     if not isinstance(scorer, Scorer):
@@ -150,6 +150,7 @@ def score_parts(
                 damaged = [*damaged, told]
             rows += task.part.rows
             progress("rows scored", rows, total)
+        journal.refuse_changed(parts.files)
     again = tuple(name for name, piece in standing.items() if piece is None)
     return Scored(
         sum(piece.rows for piece in done.values()),
@@ -264,12 +265,12 @@ def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, li
                 continue
             patients = patients_of(scorer, text, task.rest.within(text.index))
             rows = text.index.to_numpy(dtype=np.int64)
-            pieces = [
-                piece.table(Origin(file, rows[piece.places]), intervals=job.run.intervals)
-                for piece in patients.pieces()
+            blocks = [
+                block.table(Origin(file, rows[block.places]), intervals=job.run.intervals)
+                for block in patients.blocks()
             ]
             told = [_rejections(file, rows, patients.faults)] if patients.faults else []
-            yield pa.concat_tables(pieces), told
+            yield pa.concat_tables(blocks), told
 
 
 def _rejections(

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from spinecast.errors import Problem, UsageRefused
+from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason
 from spinecast.patients.tables import file_fingerprint
 
@@ -101,6 +101,7 @@ class Journal:
 
     path: Path
     pieces: Mapping[str, Piece]
+    inputs: Mapping[str, Input]
 
     @classmethod
     def open(cls, out: Path, run: Run, files: Iterable[Path]) -> Journal:
@@ -116,15 +117,30 @@ class Journal:
         runs = [line["run"] for line in lines if "run" in line]
         if problems := [*_other_run(runs, run), *_other_input(known, now)]:
             raise UsageRefused("The folder holds other scores", problems)
-        journal = cls(
-            path, {p.name: p for p in (_piece(line) for line in lines if "piece" in line)}
-        )
+        pieces = [_piece(line) for line in lines if "piece" in line]
+        journal = cls(path, {piece.name: piece for piece in pieces}, now)
         if not runs:
             journal.append("run", run)
         for name, told in now.items():
             if name not in known:
                 journal.append("input", told)
         return journal
+
+    def refuse_changed(self, files: Iterable[Path]) -> None:
+        """Refuse files that are not what they were when the journal was opened.
+
+        Raises:
+            DataRefused: one was changed or taken away meanwhile.
+        """
+        given = "it was changed or taken away while it was scored"
+        allowed = "the patients stay as they are until the scores are finished"
+        problems = [
+            Problem(file.name, given, allowed, _ANOTHER)
+            for file in files
+            if not file.exists() or Input.of(file, self.inputs[file.name]) != self.inputs[file.name]
+        ]
+        if problems:
+            raise DataRefused("Scores and patients may not belong together", problems)
 
     def append(self, kind: str, told: Run | Input | Piece) -> None:
         """Write a line, whole and at once.

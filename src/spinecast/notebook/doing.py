@@ -103,7 +103,7 @@ def score(
         if isinstance(patients, pd.DataFrame)
         else batch.read_patients(scorer, Path(patients))
     )
-    frame: pd.DataFrame = pa.concat_tables([piece.table() for piece in told.pieces()]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([block.table() for block in told.blocks()]).to_pandas()
     return frame
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spinecast.cohorts.store import Shard, Stored
-from spinecast.fitting.boosting import FloatArray
+from spinecast.distribution.bins import FloatArray
 from spinecast.fitting.large.grid import Codes, Grid, Places
 from spinecast.fitting.large.plan import Plan
 from spinecast.modelling.preparation import Preparation

@@ -52,7 +52,7 @@ def recipe() -> Recipe:
 
 def training(folder: Path, rows: int) -> Iterator[str]:
     """Each claim as it is measured."""
-    patients = folder / f"shards-{rows}"
+    patients = folder.absolute() / f"shards-{rows}"
     write_patients(patients, rows)
     repeats = REPEATS if rows <= 1_000_000 else 1
     if rows <= 1_000_000:
@@ -143,13 +143,27 @@ def _cpu() -> float:
     )
 
 
+# Processes that share the work import the main program again. The command's own imports next to
+# nothing, and so does this one; all that is imported here would else be counted three times.
+MEASURED = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, "")
+from scale_training import measure
+
+measure(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
 def run(side: str, folder: Path) -> dict[str, float]:
     told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, __file__, "--measure", side, str(folder)],
+        [sys.executable, "-c", MEASURED, side, str(folder)],
         check=True,
         capture_output=True,
         text=True,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        cwd=Path(__file__).parent,
     )
     found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     return found
@@ -160,11 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where patients are kept; else cleared away")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.measure:
-        measure(given.measure[0], Path(given.measure[1]))
-        return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     with tempfile.TemporaryDirectory() as scratch:
         for line in training(given.folder or Path(scratch), given.rows):

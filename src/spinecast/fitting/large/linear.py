@@ -91,7 +91,8 @@ def joined(theta: FloatArray, trees: Trees, grid: Grid, lesson: Lesson) -> Sums:
 
     The trees are told as tables, which cost less than XGBoost and need none of it.
     """
-    lesson.keep(TREES, trees.margin(grid.codes(lesson.places()[0])).astype(np.float32))
+    codes = grid.codes(lesson.places()[0]).astype(np.float64)
+    lesson.keep(TREES, trees.margin(codes).astype(np.float32))
     return said(theta, TREES, lesson, bent=True)
 
 

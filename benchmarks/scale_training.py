@@ -57,7 +57,7 @@ def recipe(rows: int) -> Recipe:
 
 def training(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
-    patients = folder / f"shards-{rows}"
+    patients = folder.absolute() / f"shards-{rows}"
     write_patients(patients, rows)
     beside = rows <= 1_000_000
     runs = [
@@ -153,17 +153,27 @@ def _cpu() -> float:
     )
 
 
+# Processes that share the work import the main program again. The command's own imports next to
+# nothing, and so does this one; all that is imported here would else be counted three times.
+MEASURED = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, "")
+from scale_training import measure
+
+measure(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
 def _run(side: str, folder: Path) -> dict[str, float]:
     told = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, __file__, side, str(folder)],
+        [sys.executable, "-c", MEASURED, side, str(folder)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        cwd=Path(__file__).parent,
     )
     found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     return found
-
-
-if __name__ == "__main__":  # called by `_run`
-    measure(sys.argv[1], Path(sys.argv[2]))

@@ -21,11 +21,11 @@ from spinecast.fitting.estimator import belief
 from spinecast.fitting.large.fit import TOLERANCE
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson, make_ready
-from spinecast.fitting.large.linear import FIRST_DRAW, Sought, refits, resampled
+from spinecast.fitting.large.linear import FIRST_DRAW, TREES, Sought, refits, resampled
 from spinecast.fitting.large.passes import Workshop, lots
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
-from spinecast.fitting.large.trees import TREES, needs_disk
+from spinecast.fitting.large.trees import needs_disk
 from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -23,18 +23,19 @@ from spinecast.fitting.estimator import (
 )
 from spinecast.fitting.large.grid import Grid
 from spinecast.fitting.large.lessons import Lesson, make_ready
-from spinecast.fitting.large.linear import Sought, refits, resampled
+from spinecast.fitting.large.linear import (
+    Sought,
+    joined,
+    keep_margin,
+    near,
+    refits,
+    resampled,
+    stepped,
+)
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.together import boosted
-from spinecast.fitting.large.trees import (
-    TREES,
-    Grown,
-    Tuning,
-    keep_fallen,
-    keep_margin,
-    stepped,
-)
+from spinecast.fitting.large.trees import Grown, Tuning
 from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.factors import Registry
 from spinecast.modelling import posterior
@@ -87,7 +88,9 @@ def fit_large(
     ready = partial(make_ready, preparation, grid, plan, workshop.scratch)
     lessons = list(chain(*workshop.over(shards, ready, "completing what is unknown")))
 
-    fit = posterior.fit(Sought(lessons, workshop), chosen.belief, start, TOLERANCE)
+    taught = sum(lesson.rows for lesson in lessons)
+    sought = Sought(lessons, workshop, curvature=taught / len(sample) * start.patients.curvature)
+    fit = posterior.fit(sought, chosen.belief, start.theta, TOLERANCE)
     rows = preparation.rows(tuning.codes)
     margin = fit.margin(rows.columns)
     workshop.over(lessons, partial(keep_margin, fit.theta), "growing trees")
@@ -100,7 +103,8 @@ def fit_large(
         workshop,
     )
     line = recalibrate(margin + grown.unseen, tuning.y, recipe.recalibration.slope_sd)
-    refitted = _refits(lessons, fit, chosen.belief, grown, grid, recipe, workshop)
+    trees = Trees.fold(grown.leaves, reference_row(registry))
+    refitted = _refits(lessons, fit, chosen.belief, trees, grid, recipe, workshop)
     model = Model(
         registry=registry,
         population=population,
@@ -108,7 +112,7 @@ def fit_large(
         intercept=line.intercept + line.slope * fit.intercept,
         beta=line.slope * fit.beta,
         literature=chosen.trial.weight * encoding.published,
-        trees=Trees.fold(grown.leaves, reference_row(registry), line.slope),
+        trees=replace(trees, weights=line.slope * trees.weights, shares=line.slope * trees.shares),
         refits=recalibrated(refitted, line),
         level=recipe.interval.level,
         recalibration=line,
@@ -118,13 +122,13 @@ def fit_large(
 
 def _chosen(
     preparation: Preparation, sample: Stored, recipe: Recipe, workshop: Workshop
-) -> tuple[Chosen, FloatArray]:
-    """How far to trust the literature, and the sample's coefficients, where the fit starts."""
+) -> tuple[Chosen, Posterior]:
+    """How far to trust the literature, and the sample's fit, from which that of all starts."""
     workshop.progress("choosing on a sample", 0, 1)
     columns = preparation.rows(sample.codes).columns
     split = inner_folds(sample.y, recipe, np.arange(len(sample)))
     chosen = choose(preparation.encoding, columns, sample.y, split, recipe)
-    start = fit_columns(columns, sample.y, chosen.belief).theta
+    start = fit_columns(columns, sample.y, chosen.belief)
     workshop.progress("choosing on a sample", 1, 1)
     return chosen, start
 
@@ -133,7 +137,7 @@ def _refits(
     lessons: Sequence[Lesson],
     fit: Posterior,
     held: Belief,
-    grown: Grown,
+    trees: Trees,
     grid: Grid,
     recipe: Recipe,
     workshop: Workshop,
@@ -141,9 +145,8 @@ def _refits(
     """Intercepts, coefficients and trees' shares of the bootstrap refits, (B, 1 + K + 1)."""
     if not recipe.interval.refits:
         return np.empty((0, len(fit.theta) + 1))
-    workshop.over(lessons, partial(keep_fallen, grown.booster, grid), "refitting")
-
     start = np.append(fit.theta, 1.0)
-    joint = posterior.fit(Sought(lessons, workshop, TREES), with_share(held, recipe.trees), start)
+    patients = workshop.total(lessons, partial(joined, start, trees, grid), "refitting")
+    joint = near(start, patients, with_share(held, recipe.trees))
     samples = partial(resampled, joint.theta, recipe.interval.refits, recipe.seed)
     return refits(joint, held, workshop.total(lessons, samples, "refitting"), recipe)

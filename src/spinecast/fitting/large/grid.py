@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
 
 from spinecast.distribution.bins import Bins, FloatArray
+
+if TYPE_CHECKING:
+    import xgboost
 
 Codes = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint8]
@@ -62,6 +65,8 @@ class Grid:
 
     def cuts(self) -> xgboost.QuantileDMatrix:
         """A matrix from which XGBoost takes its cuts: every point of every factor."""
+        import xgboost  # dear to import, and whoever only adds up sums has no need of it
+
         rows = max(map(len, self.points))
         every = np.column_stack([np.resize(points, rows) for points in self.points])
         return xgboost.QuantileDMatrix(every, max_bin=MOST, nthread=1)

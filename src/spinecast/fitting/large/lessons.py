@@ -8,15 +8,17 @@ that `Preparation` would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from spinecast.cohorts.store import Shard, Stored
-from spinecast.fitting.boosting import FloatArray
+from spinecast.distribution.bins import FloatArray
 from spinecast.fitting.large.grid import Codes, Grid, Places
 from spinecast.fitting.large.plan import Plan
 from spinecast.modelling.preparation import Preparation
@@ -40,10 +42,7 @@ class Lesson:
         """The patients, ready for a fit; with what was kept of them as one more column."""
         with np.load(self.path) as file:
             return Taught(
-                tuple(
-                    Answers(*(file[f"{name} {at}"] for name in ANSWERS))
-                    for at in range(int(file["factors"]))
-                ),
+                _unpacked(file, self.rows),
                 self.kept(column) if column else None,
                 file["y"].astype(np.float64),
                 file["hashed"],
@@ -93,7 +92,32 @@ class Answers:
         return np.asarray(sums @ self.table + weights[self.unknown] @ self.expected)
 
 
-ANSWERS = tuple(field.name for field in fields(Answers))
+def _packed(answers: Sequence[Answers]) -> dict[str, npt.NDArray[Any]]:
+    """All factors' answers end to end: most of the time to read a file goes by its arrays."""
+    return {
+        "shapes": np.array([(*one.table.shape, len(one.unknown)) for one in answers]),
+        "value": np.concatenate([one.value.view(np.uint8) for one in answers]),
+        "table": np.concatenate([one.table.ravel() for one in answers]),
+        "unknown": np.concatenate([one.unknown for one in answers]),
+        "expected": np.concatenate([one.expected.ravel() for one in answers]),
+    }
+
+
+def _unpacked(file: Mapping[str, npt.NDArray[Any]], rows: int) -> tuple[Answers, ...]:
+    """Each factor's answers of so many patients."""
+    values, widths, lost = file["shapes"].T
+    kinds = [np.min_scalar_type(count - 1) for count in values]
+    sizes = {
+        "value": [rows * kind.itemsize for kind in kinds],
+        "table": values * widths,
+        "unknown": lost,
+        "expected": lost * widths,
+    }
+    parts = (np.split(file[name], np.cumsum(size)[:-1]) for name, size in sizes.items())
+    return tuple(
+        Answers(value.view(kind), table.reshape(-1, width), unknown, expected.reshape(-1, width))
+        for kind, width, value, table, unknown, expected in zip(kinds, widths, *parts, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,11 +200,7 @@ def known(shard: Shard) -> Stored:
 def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path) -> Lesson:
     encoding, population = preparation.encoding, preparation.population
     guesses = population.complete(patients.codes).guesses
-    parts: dict[str, object] = {
-        "factors": len(encoding.slices),
-        "y": patients.y.astype(np.uint8),
-        "hashed": patients.hashed,
-    }
+    answers = []
     places = np.empty(patients.codes.shape, dtype=np.uint8)
     for at, codes in enumerate(patients.codes.T):
         value, values = pd.factorize(codes, use_na_sentinel=True)
@@ -193,15 +213,10 @@ def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path)
             guess = guesses[at]
             unknown, expected = guess.rows, guess.chances @ preparation.tables[at]
             places[unknown, at] = grid.place(at, guess.chances @ population.bins.codes[at])
-        parts |= {
-            f"value {at}": np.where(value < 0, len(values), value).astype(
-                np.min_scalar_type(len(values))
-            ),
-            f"table {at}": table,
-            f"unknown {at}": unknown.astype(np.int32),
-            f"expected {at}": expected,
-        }
-    np.savez(path, places=places, **parts)  # type: ignore[arg-type]
+        which = np.where(value < 0, len(values), value).astype(np.min_scalar_type(len(values)))
+        answers.append(Answers(which, table, unknown.astype(np.int32), expected))
+    y = patients.y.astype(np.uint8)
+    np.savez(path, places=places, y=y, hashed=patients.hashed, **_packed(answers))  # type: ignore[arg-type]
     return Lesson(path, len(patients))
 
 

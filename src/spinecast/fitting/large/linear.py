@@ -8,14 +8,22 @@ from functools import partial
 
 import numpy as np
 
-from spinecast.fitting.boosting import FloatArray, with_share
-from spinecast.fitting.large.lessons import Lesson
+from spinecast.distribution.bins import FloatArray
+from spinecast.fitting.large.grid import Grid
+from spinecast.fitting.large.lessons import Lesson, Taught
 from spinecast.fitting.large.passes import Workshop
-from spinecast.fitting.large.trees import TREES
 from spinecast.fitting.recipe import Recipe
 from spinecast.modelling.posterior import Belief, Posterior, Sums
+from spinecast.modelling.trees import Trees
 from spinecast.patients.draws import poisson
 
+MARGIN = "margin"
+"""Under this name lessons keep each patient's log-odds from the linear part."""
+MARGIN_STEP = 2.0**-12
+"""Trees start from margins in whole steps of this, a quarter of a thousandth in log-odds: what the
+order of a sum does to its last digits then changes no tree."""
+TREES = "trees"
+"""Under this name lessons keep what the trees add to each patient's log-odds."""
 FIRST_DRAW = 16
 """The first draw of a patient's id that counts in refits; those before it say what part it has."""
 
@@ -24,20 +32,27 @@ class Sought:
     """The sums of all lessons, as `posterior.fit` asks for them at one point after the other.
 
     Loss and gradient are exact at every point. The curvature decides the way and not the end, and
-    it is what costs: it is taken at the first two points and then at each fourth, in 32 bits.
+    it is what costs: it is taken at the second point and then at each fourth, in 32 bits. At the
+    first that of a sample will do, as if the sample were all patients.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], workshop: Workshop, column: str = "") -> None:
+    def __init__(
+        self,
+        lessons: Sequence[Lesson],
+        workshop: Workshop,
+        column: str = "",
+        curvature: FloatArray | None = None,
+    ) -> None:
         self._lessons, self._workshop, self._column = lessons, workshop, column
-        self._asked, self._curvature = 0, np.empty(0)
+        self._asked, self._curvature = 0, curvature
 
     def __call__(self, theta: FloatArray) -> Sums:
         """What all patients say at a point."""
         self._asked += 1
-        bent = self._asked <= 2 or self._asked % 4 == 0
+        bent = self._curvature is None or self._asked % 4 == 2
         work = partial(said, theta, self._column, bent=bent)
         told = self._workshop.total(self._lessons, work, "fitting the coefficients")
-        if bent:
+        if self._curvature is None or bent:
             self._curvature = told.curvature
         return replace(told, curvature=self._curvature)
 
@@ -50,10 +65,50 @@ def said(theta: FloatArray, column: str, lesson: Lesson, *, bent: bool) -> Sums:
     loss = float((np.logaddexp(0.0, margin) - taught.y * margin).sum())
     curvature = np.zeros((len(theta), len(theta)))
     if bent:
-        design = taught.design()
-        design *= np.sqrt(risk * (1.0 - risk)).astype(np.float32)[:, None]
-        curvature += design.T @ design
+        curvature += _curvature(taught, risk)
     return Sums(loss, taught.dot(risk - taught.y), curvature)
+
+
+def _curvature(taught: Taught, risk: FloatArray) -> FloatArray:
+    root = np.sqrt(risk * (1.0 - risk)).astype(np.float32)
+    design = taught.design()
+    design *= root[:, None]
+    return np.asarray(design.T @ design, dtype=np.float64)
+
+
+def keep_margin(theta: FloatArray, lesson: Lesson) -> None:
+    """Keep each patient's linear margin at these coefficients, for trees to start from."""
+    lesson.keep(MARGIN, stepped(lesson.taught().margin(theta)))
+
+
+def stepped(margin: FloatArray) -> FloatArray:
+    """Margins in whole steps."""
+    return np.asarray(np.round(margin / MARGIN_STEP) * MARGIN_STEP)
+
+
+def joined(theta: FloatArray, trees: Trees, grid: Grid, lesson: Lesson) -> Sums:
+    """What a lesson's patients say of coefficients and the trees' share; the trees' part is kept.
+
+    The trees are told as tables, which cost less than XGBoost and need none of it.
+    """
+    codes = grid.codes(lesson.places()[0]).astype(np.float64)
+    lesson.keep(TREES, trees.margin(codes).astype(np.float32))
+    return said(theta, TREES, lesson, bent=True)
+
+
+def near(start: FloatArray, patients: Sums, belief: Belief) -> Posterior:
+    """Coefficients one Newton step from a start at which all patients were asked, (P,).
+
+    Trees were grown from the linear part at a share of one, so both together are all but right
+    already. It is where the refits start, and each goes a Newton step of its own from there.
+    """
+    precision = np.diag(np.append(0.0, belief.sd**-2.0))
+    curvature = patients.curvature + precision
+    there = Posterior(float(start[0]), start[1:], curvature, True, patients)  # noqa: FBT003
+    theta = there.towards(belief)
+    gradient = patients.gradient + patients.curvature @ (theta - start)
+    told = replace(patients, gradient=gradient)
+    return replace(there, intercept=float(theta[0]), beta=theta[1:], patients=told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +149,8 @@ def refits(joint: Posterior, held: Belief, told: Resampled, recipe: Recipe) -> F
     more or fewer patients in a sample, and its coefficient moves accordingly further or less.
     Prior means are redrawn as in the refits of fewer patients.
     """
+    from spinecast.fitting.boosting import with_share  # not of those who only add up sums
+
     belief = with_share(held, recipe.trees)
     all_patients = joint.patients
     own = np.diag(all_patients.curvature)[:, None]

@@ -20,17 +20,11 @@ import xgboost
 from spinecast.fitting.boosting import FloatArray, log_losses
 from spinecast.fitting.large.grid import MOST, Codes, Grid
 from spinecast.fitting.large.lessons import Lesson
+from spinecast.fitting.large.linear import MARGIN
 from spinecast.fitting.recipe import TreeRecipe
 from spinecast.modelling.trees import Leaf, leaves_of
 from spinecast.progress import Progress, silent
 
-MARGIN_STEP = 2.0**-12
-"""Trees start from margins in whole steps of this, a quarter of a thousandth in log-odds: what the
-order of a sum does to its last digits then changes no tree."""
-TREES = "trees"
-"""Under this name lessons keep what the trees add to each patient's log-odds."""
-MARGIN = "margin"
-"""Under this name lessons keep each patient's log-odds from the linear part."""
 BESIDE = 64
 """Bytes that XGBoost keeps of a patient beside the values: outcome, margins, gradients, leaf."""
 SHARE = 0.6
@@ -137,28 +131,6 @@ def settled(
     if gain.mean() < recipe.least_gain * gain.std() / np.sqrt(len(gain)):
         return Grown(None, 0, np.zeros(len(gain)), (), on_disk)
     return Grown(best.save_raw("json").decode(), rounds, unseen, history, on_disk)
-
-
-def keep_margin(theta: FloatArray, lesson: Lesson) -> None:
-    """Keep each patient's linear margin at these coefficients, for trees to start from."""
-    lesson.keep(MARGIN, stepped(lesson.taught().margin(theta)))
-
-
-def keep_fallen(booster: str | None, grid: Grid, lesson: Lesson) -> None:
-    """Keep what trees add to each patient's log-odds."""
-    if booster is None:
-        lesson.keep(TREES, np.zeros(lesson.rows, dtype=np.float32))
-        return
-    grown = xgboost.Booster({"nthread": 1})
-    grown.load_model(bytearray(booster, "utf-8"))
-    codes = grid.codes(lesson.places()[0])
-    bare = xgboost.DMatrix(codes, base_margin=np.zeros(len(codes)), nthread=1)
-    lesson.keep(TREES, grown.predict(bare, output_margin=True))
-
-
-def stepped(margin: FloatArray) -> FloatArray:
-    """Margins in whole steps."""
-    return np.asarray(np.round(margin / MARGIN_STEP) * MARGIN_STEP)
 
 
 class _Batches(xgboost.DataIter):  # type: ignore[misc]

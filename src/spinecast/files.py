@@ -134,8 +134,8 @@ def refuse_crowded(scratch: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(scratch).free
     if free < needed:
-        given, allowed = (f"{size / 1e6:,.0f} MB" for size in (free, needed))
-        raise _no_room(str(scratch), f"{given} are free", f"about {allowed} are needed")
+        given, allowed = f"{free // 10**6:,} MB are free", f"{-(-needed // 10**6):,} MB are needed"
+        raise _no_room(str(scratch), given, f"about {allowed}")
 
 
 def _no_room(where: str, given: str, allowed: str) -> UsageRefused:

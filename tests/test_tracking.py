@@ -520,6 +520,7 @@ def test_a_folder_that_was_moved_is_written_to_where_it_is(result, folder, logge
     assert files.startswith(moved.as_uri())
 
 
+@pytest.mark.usefixtures("logged")
 def test_a_database_of_another_mlflow_is_refused_with_what_to_do(result, folder, home, tmp_path):
     import sqlite3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -320,4 +321,5 @@ def serve(
             where = model_folder or models
             click.echo(f"No model in {where} yet: the page says how to make one.", err=True)
 
-    answer(current, Settings(**settings), say)
+    with suppress(KeyboardInterrupt):  # a server is ended so, and says nothing of it
+        answer(current, Settings(**settings), say)

@@ -180,6 +180,9 @@ def _until_all_left(tracker: Any) -> None:  # noqa: ANN401
 
     with suppress(XGBoostError):  # the members say so themselves
         tracker.wait_for()
+    # Left to the garbage collector it would complain of a member that never came, minutes later.
+    with suppress(XGBoostError):
+        tracker.free()
 
 
 def _member(

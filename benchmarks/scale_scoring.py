@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import xgboost
+from known_model import write_model
 from measured import MEGABYTE, REPEATS, Line, spinecast
 from pyarrow import parquet
 
-from spinecast.cohorts.outcome import derive
-from spinecast.explaining.bundle import write_bundle
-from spinecast.fitting import training
-from spinecast.fitting.recipe import Recipe, ResamplingRecipe
 from spinecast.knowledge.loading import load_registry
-from spinecast.modelling.model import reference_row
-from spinecast.modelling.trees import Trees, leaves_of
 from spinecast.simulator.synthetic import simulate
 
-STORY = {"outcome": "fbss_12m", "data": {"sha256": ""}}
 FILE_ROWS, PART_ROWS = 100_000, 50_000
 PEER_ROWS = 20_000
 """Of how many rows `pred_contribs` is asked: its time grows with the rows."""
@@ -42,7 +34,7 @@ def scoring(folder: Path, rows: int) -> Iterator[Line]:
         model = folder / f"model-{trees}-{depth}"
         booster = model.with_suffix(".ubj")
         if not model.exists():
-            _write_model(model, booster, trees, depth)
+            write_model(model, trees, depth).save_model(booster)
         for more, times, word in ((["--without-intervals"], 3, "without"), ([], 1, "with")):
             words = ("score", patients, "--model", model, "--out", folder / "out", "--replace")
             runs = [
@@ -74,28 +66,6 @@ def _write_patients(folder: Path, rows: int) -> np.ndarray:
         file = folder / f"patients-{start:09d}.parquet"
         parquet.write_table(named, file, row_group_size=PART_ROWS)
     return made.cohort().codes[:PEER_ROWS]
-
-
-def _write_model(folder: Path, file: Path, count: int, depth: int) -> None:
-    """A model with as many trees as claimed, whatever cross-validation would have kept."""
-    registry = load_registry()
-    cohort = simulate(registry, 2_000, 1, lost=0.0).cohort()
-    y = derive(registry, cohort.columns())
-    recipe = Recipe(baselines=(), resampling=ResamplingRecipe(outer_repeats=1, outer_folds=2))
-    result = training.train(
-        registry, cohort.codes, y, recipe, trained_on="simulated", outcome="fbss_12m"
-    )
-    known = ~np.isnan(y)
-    rows = result.model.rows(cohort.codes[known])
-    signs = "(" + ",".join(str(factor.sign) for factor in registry.factors) + ")"
-    settings = {"max_depth": depth, "eta": 0.05, "base_score": 0.5, "monotone_constraints": signs}
-    matrix = xgboost.DMatrix(rows.codes, label=y[known], base_margin=result.model.margin(rows))
-    booster = xgboost.train(settings | {"objective": "binary:logistic"}, matrix, count)
-    text = booster.save_raw("json").decode()
-    leaves = leaves_of(json.loads(text))
-    trees = Trees.fold(leaves, reference_row(registry), result.model.recalibration.slope)
-    write_bundle(folder, replace(result.model, trees=trees), result.facts, text, STORY)
-    booster.save_model(file)
 
 
 def _contribute(file: Path, codes: np.ndarray) -> float:

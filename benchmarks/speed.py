@@ -16,11 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import xgboost
+from known_model import write_model
 
 from spinecast.cohorts.labelled import read_labelled
 from spinecast.cohorts.outcome import derive
@@ -33,13 +33,12 @@ from spinecast.fitting.recipe import Recipe, ResamplingRecipe
 from spinecast.knowledge.loading import load_registry
 from spinecast.measures.pooling import pool
 from spinecast.modelling.model import reference_row
-from spinecast.modelling.trees import Trees, leaves_of
 from spinecast.patients.tables import write_table
 from spinecast.reports.report import write_report
 from spinecast.sharing import cores
 from spinecast.simulator.synthetic import simulate
 
-TREES, ROWS = 150, 100_000
+TREES, DEPTH, ROWS = 150, 2, 100_000
 SPINECAST = [sys.executable, "-m", "spinecast"]
 STORY = {"outcome": "fbss_12m", "data": {"sha256": ""}}
 
@@ -86,36 +85,13 @@ def main() -> None:
     print(f"{'what':52s} {'ours':>8s}   {'beside':34s} {'theirs':>8s} {'ratio':>9s}  goal")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        booster = _write_model(folder / "model")
+        booster = write_model(folder / "model", TREES, DEPTH)
         measures = [_training, _reporting, _commands, _one_patient, _files, _judging]
         for measure in (*measures, *([_proving] if given.proof else [])):
             for line in measure(folder, booster):
                 print(line, flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"Peak memory of all this: {peak:,.0f} MB; {os.cpu_count()} cores")
-
-
-def _write_model(folder: Path) -> xgboost.Booster:
-    """A model with as many trees as claimed, whatever cross-validation would have kept."""
-    registry = load_registry()
-    cohort = simulate(registry, 2_000, 1, lost=0.0).cohort()
-    y = derive(registry, cohort.columns())
-    recipe = Recipe(baselines=(), resampling=ResamplingRecipe(outer_repeats=1, outer_folds=2))
-    result = training.train(
-        registry, cohort.codes, y, recipe, trained_on="simulated", outcome="fbss_12m"
-    )
-    known = ~np.isnan(y)
-    rows = result.model.rows(cohort.codes[known])
-    signs = "(" + ",".join(str(factor.sign) for factor in registry.factors) + ")"
-    settings = {"max_depth": 2, "eta": 0.05, "base_score": 0.5, "monotone_constraints": signs}
-    matrix = xgboost.DMatrix(rows.codes, label=y[known], base_margin=result.model.margin(rows))
-    booster = xgboost.train(settings | {"objective": "binary:logistic"}, matrix, TREES)
-    text = booster.save_raw("json").decode()
-    trees = Trees.fold(
-        leaves_of(json.loads(text)), reference_row(registry), result.model.recalibration.slope
-    )
-    write_bundle(folder, replace(result.model, trees=trees), result.facts, text, STORY)
-    return booster
 
 
 def _training(_: Path, __: xgboost.Booster) -> Iterator[Line]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from spinecast.errors import Problem, UsageRefused
 
+MEMORY = 2_000_000_000
+"""Bytes to be used if nothing is said: a laptop has them to spare."""
 FIXED = 290_000_000
 """Bytes of each process before it reads a row: Python and its libraries."""
 A_SAMPLED = 1_000

@@ -15,7 +15,7 @@ import click
 from spinecast.cli.engine import engine_options, who_works
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import scratch_folder
-from spinecast.memory import READING, WHOLE_ROW, Budget, Toll
+from spinecast.memory import MEMORY, READING, WHOLE_ROW, Budget, Toll
 
 if TYPE_CHECKING:
     from spinecast.cohorts.labelled import LabelledCohort
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from spinecast.retraining import Gathered
     from spinecast.sharing import Share
     from spinecast.site.declaration import Site
-
-MEMORY = 2_000_000_000
-"""Bytes to be used if nothing is said: a laptop has them to spare."""
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

@@ -17,14 +17,12 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from spinecast.memory import MEMORY
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone, cores
 
 TASKS = 16
 """Into how many tasks a pass is cut at most; more processes than these would stand idle."""
-
-MEMORY = 4 * 1024**3
-"""Bytes a training may take where nothing else is declared."""
 
 
 class HasRows(Protocol):

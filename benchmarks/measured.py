@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import watched
+
 REPEATS = 3
 CORES = 2
 MEGABYTE = 1e6
@@ -63,7 +65,7 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def _once(words: Sequence[object]) -> Cost:
-    command = [sys.executable, "-c", MEASURE, sys.executable, *map(str, words)]
+    command = [sys.executable, watched.__file__, sys.executable, *map(str, words)]
     told = subprocess.run(  # noqa: S603 - our own programs
         command,
         check=True,
@@ -72,29 +74,3 @@ def _once(words: Sequence[object]) -> Cost:
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
     return Cost(**json.loads(told.stdout.splitlines()[-1]))
-
-
-# In a process of its own: a child's peak memory begins with that of its parent. Memory is that of
-# the program and of all processes it started, at their common peak.
-MEASURE = """
-import json, os, resource, subprocess, sys, time
-from pathlib import Path
-
-def resident(pid):
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(resident, children))
-
-start, peak = time.perf_counter(), 0
-run = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-while run.poll() is None:
-    peak = max(peak, resident(run.pid))
-    time.sleep(0.05)
-wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-if run.returncode:
-    sys.exit(f"{sys.argv[1:]} ended with {run.returncode}")
-print(json.dumps({"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": peak}))
-"""

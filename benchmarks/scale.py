@@ -11,11 +11,13 @@ import argparse
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from measured import HEAD, Line
 from scale_checking import checking
 from scale_clusters import clusters
+from scale_growth import growth
 from scale_scoring import scoring
 from scale_training import training
 
@@ -23,10 +25,11 @@ SECTIONS: dict[str, Callable[[Path, int], Iterator[Line]]] = {
     "checking": checking,
     "scoring": scoring,
     "training": training,
+    "growth": growth,
     "clusters": clusters,
 }
-LARGER = ("scoring", "training")
-"""What `--large` measures on ten times as many rows too; the others grow by themselves."""
+LARGER = ("scoring", "training", "growth")
+"""What `--large` measures on ten times as many rows too."""
 
 
 def main() -> None:
@@ -37,13 +40,15 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="also ten times as many rows")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--folder", type=Path, help="where there is room; else temporary files")
+    parser.add_argument("--plot", type=Path, help="draw the growth into this SVG file")
     given = parser.parse_args()
+    sections = SECTIONS | {"growth": partial(growth, plot=given.plot)}
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start\n{HEAD}")
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         for name in given.only:
             rows = given.cluster_rows if name == "clusters" else given.rows
             for size in (rows, 10 * rows) if given.large and name in LARGER else (rows,):
-                for line in SECTIONS[name](Path(scratch), size):
+                for line in sections[name](Path(scratch), size):
                     print(line, flush=True)
 
 

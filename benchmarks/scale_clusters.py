@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from measured import CORES, MEGABYTE, REPEATS, Line
-from scale_training import SHARD_ROWS, recipe, shards_of, write_patients
+from scale_training import SHARD_ROWS, recipe, shard_patients, shards_of
 
 import spinecast
 from spinecast.cluster import cluster
@@ -45,7 +45,7 @@ def clusters(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder / f"shards-{rows}"
     if not patients.exists():
-        write_patients(patients, rows)
+        shard_patients(patients, rows)
     yield from _times(folder, patients, rows)
     if os.geteuid() or shutil.which("ip") is None:
         yield Line("moved by each worker", "not measured, which takes root and `ip`")
@@ -90,7 +90,7 @@ def _bytes(folder: Path, rows: int) -> Iterator[Line]:
         for size in sizes:
             patients = folder / f"moved-{size}"
             if not patients.exists():
-                write_patients(patients, size, shard_rows)
+                shard_patients(patients, size, shard_rows)
             moved.append(_moved(folder, patients, size, count))
         told = ", ".join(
             f"{size:,} rows {bytes_ / MEGABYTE:.1f} MB"

@@ -29,7 +29,7 @@ SHAPES = ((150, 2), (300, 4))
 def scoring(folder: Path, rows: int) -> Iterator[Line]:
     """File to file, beside `pred_contribs` of the same trees on rows that lie in memory."""
     patients = folder / f"patients-{rows}"
-    codes = _write_patients(patients, rows)
+    codes = write_patients(patients, rows)
     for trees, depth in SHAPES:
         model = folder / f"model-{trees}-{depth}"
         booster = model.with_suffix(".ubj")
@@ -53,8 +53,11 @@ def scoring(folder: Path, rows: int) -> Iterator[Line]:
             )
 
 
-def _write_patients(folder: Path, rows: int) -> np.ndarray:
-    """Simulated patients in files; their answers repeat after `FILE_ROWS`, their ids do not."""
+def write_patients(folder: Path, rows: int) -> np.ndarray:
+    """Simulated patients in files; their answers repeat after `FILE_ROWS`, their ids do not.
+
+    Returns the codes of some.
+    """
     folder.mkdir()
     made = simulate(load_registry(), min(rows, FILE_ROWS), 5)
     table = pa.Table.from_pandas(made.frame(), preserve_index=False)

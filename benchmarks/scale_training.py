@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import xgboost
-from measured import CORES, REPEATS, Line
+from measured import CORES, REPEATS, Cost, Line
+from watched import Watch
 
 from spinecast.cohorts.store import Shard, Stored, write_shard
 from spinecast.distribution.population import Population
@@ -39,8 +40,10 @@ from spinecast.simulator.synthetic import simulate
 
 TREES, DEPTH = 300, 2
 SHARD_ROWS = 50_000
-GIGABYTE = 1024**3
-TIMES, MEMORY = 1.5, {10_000_000: 3.0, math.inf: 6.0}
+DIFFERENT = 1_000_000
+"""Patients of whom none is like another; simulating them takes longer than training on them."""
+GIGABYTE = 1e9
+TIMES, MEMORY = 1.5, {10_000_000: 3 * GIGABYTE, math.inf: 6 * GIGABYTE}
 
 
 GROWN = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.0)
@@ -58,14 +61,14 @@ def recipe(rows: int) -> Recipe:
 def training(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder.absolute() / f"shards-{rows}"
-    write_patients(patients, rows)
+    shard_patients(patients, rows)
     beside = rows <= 1_000_000
     runs = [
-        (_run("ours", patients), _run("theirs", patients) if beside else None)
+        (train(patients), _run("theirs", patients) if beside else None)
         for _ in range(REPEATS if beside else 1)
     ]
     for clock in ("cpu", "wall") if beside else ():
-        pairs = [(ours[clock], theirs[clock]) for ours, theirs in runs if theirs]
+        pairs = [(getattr(ours, clock), getattr(theirs, clock)) for ours, theirs in runs if theirs]
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
         mine, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
         yield Line(
@@ -76,24 +79,31 @@ def training(folder: Path, rows: int) -> Iterator[Line]:
         )
     told = runs[0][0]
     allowed = next(most for many, most in MEMORY.items() if rows <= many)
-    yield Line(
-        f"train {rows:,} rows: memory",
-        f"{told['peak']:.2f} GB, {told['wall']:.0f} s, {told['cpu']:.0f} s cpu",
-        f"{allowed:g} GB",
-        told["peak"] <= allowed,
-    )
+    goal = f"{allowed / GIGABYTE:g} GB"
+    yield Line(f"train {rows:,} rows: memory", str(told), goal, told.peak <= allowed)
 
 
-def write_patients(folder: Path, rows: int, shard_rows: int = SHARD_ROWS) -> None:
-    """Simulated patients whose outcome is known, in shards."""
+def train(patients: Path) -> Cost:
+    """What our training costs on patients in shards."""
+    return _run("ours", patients)
+
+
+def shard_patients(folder: Path, rows: int, shard_rows: int = SHARD_ROWS) -> None:
+    """Simulated patients whose outcome is known, in shards; answers repeat, ids do not."""
     folder.mkdir(exist_ok=True)
     registry = load_registry()
+    different = max(1, DIFFERENT // shard_rows)
     for number, start in enumerate(range(0, rows, shard_rows)):
         count = min(shard_rows, rows - start)
-        made = simulate(registry, count, 1 + number, lost=0.0)
+        file = folder / f"{number:05d}.parquet"
         ids = np.array([f"{start + at}" for at in range(count)], dtype=object)
-        patients = Stored(made.codes, made.outcome, hashes(ids))
-        write_shard(folder / f"{number:05d}.parquet", registry.names, patients)
+        if number < different:
+            made = simulate(registry, count, 1 + number, lost=0.0)
+            codes, y = made.codes, made.outcome
+        else:
+            again = Shard(folder / f"{number % different:05d}.parquet", shard_rows).read()
+            codes, y = again.codes[:count], again.y[:count]
+        write_shard(file, registry.names, Stored(codes, y, hashes(ids)))
 
 
 def shards_of(folder: Path) -> list[Shard]:
@@ -107,9 +117,8 @@ def ours(folder: Path, scratch: Path) -> None:
     chosen = recipe(rows)
     plan = Plan.of(chosen, rows)
     assert plan is not None  # noqa: S101 - of a recipe for as many
-    memory = int(2.0 * GIGABYTE)
     with workers(CORES) as share:
-        workshop = Workshop(scratch, share, memory, threads=CORES)
+        workshop = Workshop(scratch, share, threads=CORES)
         given = shards, plan, load_registry(), chosen, workshop
         train_large(*given, trained_on="simulated", outcome="fbss_12m")
 
@@ -132,19 +141,15 @@ def measure(side: str, folder: Path) -> None:
     given = theirs(folder) if side == "theirs" else None
     settings = tree_settings(GROWN, registry, 1) | {"nthread": CORES}
     before, start = _cpu(), time.perf_counter()
-    if given is None:
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            ours(folder, Path(scratch))
-    else:
-        matrix = xgboost.QuantileDMatrix(given[0], label=given[1], nthread=CORES)
-        xgboost.train(settings, matrix, TREES)
-    own, others = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    # The largest of the children, as often as there are: no less than what they took together.
-    peak = (own + CORES * others) / 1024**2 if given is None else own / 1024**2
-    print(json.dumps({"cpu": _cpu() - before, "wall": time.perf_counter() - start, "peak": peak}))
+    with Watch(os.getpid()) as watch:
+        if given is None:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                ours(folder, Path(scratch))
+        else:
+            matrix = xgboost.QuantileDMatrix(given[0], label=given[1], nthread=CORES)
+            xgboost.train(settings, matrix, TREES)
+    wall, cpu = time.perf_counter() - start, _cpu() - before
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak": watch.peak}))
 
 
 def _cpu() -> float:
@@ -166,7 +171,7 @@ measure(sys.argv[1], Path(sys.argv[2]))
 """
 
 
-def _run(side: str, folder: Path) -> dict[str, float]:
+def _run(side: str, folder: Path) -> Cost:
     told = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", MEASURED, side, str(folder)],
         check=True,
@@ -175,5 +180,4 @@ def _run(side: str, folder: Path) -> dict[str, float]:
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         cwd=Path(__file__).parent,
     )
-    found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
-    return found
+    return Cost(**json.loads(told.stdout.splitlines()[-1]))

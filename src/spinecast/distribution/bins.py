@@ -59,12 +59,12 @@ class Bins:
     def of(self, codes: FloatArray) -> IntArray:
         """The bin of every value, (n, F) codes to (n, F) bins; -1 where the value is unknown."""
         start, per_unit, last = self._scale
-        place = (np.ascontiguousarray(codes) - start) * per_unit
-        unknown = np.isnan(place)
-        place[unknown] = 0.0
-        bins = np.clip(place, 0.0, last).astype(np.int64)
-        bins[unknown] = NOT_KNOWN
-        return bins
+        place = np.ascontiguousarray(codes) - start
+        place *= per_unit
+        np.maximum(place, 0.0, out=place)
+        np.minimum(place, last, out=place)
+        place[np.isnan(place)] = NOT_KNOWN
+        return place.astype(np.int64)
 
     def draw(self, bins: IntArray, rng: np.random.Generator) -> FloatArray:
         """Recorded values drawn uniformly within bins, (n, F) to (n, F); no bin may be unknown."""

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import lsq_linear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -243,6 +242,8 @@ def box_minimum(
         if np.array_equal(now_low, low) and np.array_equal(now_high, high):
             return np.clip(d, lower, upper)
         low, high = now_low, now_high
+    from scipy.optimize import lsq_linear  # dear to import, and next to never needed
+
     root = np.linalg.cholesky(curvature)
     target = -np.linalg.solve(root, gradient)
     return np.asarray(lsq_linear(root.T, target, bounds=(lower, upper), tol=1e-12).x)

@@ -41,6 +41,6 @@ import sys
 from pathlib import Path
 from spinecast.cohorts.survey import survey
 from spinecast.knowledge.loading import load_registry
-from spinecast.patients.parts import parts_of
+from spinecast.patients.part_files import parts_of
 survey(parts_of(Path(sys.argv[1])), load_registry(), sample=200_000, rows_at_once=65_536)
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 from known_model import write_model
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 from measured import CORES, MEGABYTE, Cost, Line, slope, spinecast
 from scale_scoring import write_patients
 from scale_training import shard_patients, train
@@ -97,12 +97,13 @@ def _drawn(sizes: Sequence[int], found: Grown) -> str:
         for (name, costs), look in zip(found.items(), LOOKS, strict=True):
             time.loglog(sizes, [cost.cpu for cost in costs], label=name, **look)
             memory.loglog(sizes, [cost.peak / MEGABYTE for cost in costs], **look)
-        time.set_ylabel("Processor seconds, start included")
+        time.set(ylabel="Processor seconds, start included", ylim=(1, 1_000))
         memory.set(xlabel="Patients", ylabel="Peak memory (MB)", ylim=(100, 10_000))
         memory.set_xticks(sizes, [f"{size:,}" for size in sizes])
         memory.xaxis.set_minor_locator(NullLocator())
         for axes in (time, memory):
             axes.yaxis.set_major_formatter("{x:,.0f}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
             axes.grid(visible=True, axis="y", linewidth=0.4)
         explain_signs(figure)
         said = [

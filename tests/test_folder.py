@@ -27,7 +27,7 @@ from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
 from spinecast.explaining.folder import score_parts
 from spinecast.patients.answers import as_text
-from spinecast.patients.parts import parts_of
+from spinecast.patients.part_files import parts_of
 from spinecast.sharing import workers
 
 COUNT = 600
@@ -296,7 +296,7 @@ import sys, time
 from pathlib import Path
 from spinecast.explaining import folder
 from spinecast.explaining.folder import score_parts
-from spinecast.patients.parts import parts_of
+from spinecast.patients.part_files import parts_of
 from spinecast.sharing import workers
 
 def slowly(job, task):

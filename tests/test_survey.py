@@ -26,7 +26,7 @@ from spinecast.cohorts.tally import Tally
 from spinecast.errors import DataRefused, UsageRefused
 from spinecast.patients import repeats
 from spinecast.patients.draws import hashes, uniform
-from spinecast.patients.parts import parts_of
+from spinecast.patients.part_files import parts_of
 from spinecast.patients.reasons import Reasons
 from spinecast.patients.tables import read_table, write_table
 from spinecast.sharing import workers
@@ -438,7 +438,7 @@ from pathlib import Path
 from spinecast.cohorts.survey import survey
 from spinecast.errors import UsageRefused
 from spinecast.knowledge.loading import load_registry
-from spinecast.patients.parts import parts_of
+from spinecast.patients.part_files import parts_of
 
 registry, what = load_registry(Path(sys.argv[1])), sys.argv[4]
 folder, place = map(Path, sys.argv[2:4])

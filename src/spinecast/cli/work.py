@@ -43,7 +43,8 @@ class Work:
 
     def takes_parts(self, path: Path) -> bool:
         """Whether a cohort is read in parts: a folder, or Parquet larger than memory allows."""
-        from spinecast.patients.parts import ENDING, parts_of
+        from spinecast.patients.part_files import parts_of
+        from spinecast.patients.parts import ENDING
 
         if path.is_dir():
             return True
@@ -172,7 +173,7 @@ class Work:
             UsageRefused: the memory does not suffice.
             DataRefused: the folder is no cohort.
         """
-        from spinecast.patients.parts import parts_of
+        from spinecast.patients.part_files import parts_of
         from spinecast.sharing import cores
 
         # Absolute, for workers elsewhere have another folder that names would be relative to.

@@ -14,8 +14,8 @@ from spinecast.knowledge.factors import Registry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """What a first look at a piece of a cohort tells; pieces add up.
+class FirstPass:
+    """What the first pass over a piece of a cohort tells; pieces add up.
 
     Attributes:
         seen: the values of all patients whose outcome is known.
@@ -31,8 +31,8 @@ class Look:
     tuning: tuple[Stored, ...]
     sample: tuple[Stored, ...]
 
-    def __add__(self, other: Look) -> Look:
-        return Look(
+    def __add__(self, other: FirstPass) -> FirstPass:
+        return FirstPass(
             self.seen + other.seen,
             self.counts + other.counts,
             self.judging + other.judging,
@@ -41,12 +41,12 @@ class Look:
         )
 
 
-def look(registry: Registry, published: Population, plan: Plan, shard: Shard) -> Look:
-    """The first look at a shard; patients without a known outcome are passed over."""
+def first_pass(registry: Registry, published: Population, plan: Plan, shard: Shard) -> FirstPass:
+    """The first pass over a shard; patients without a known outcome are passed over."""
     patients = known(shard)
     hashed = patients.hashed
     teaching = patients.take(plan.teaches(hashed))
-    return Look(
+    return FirstPass(
         Seen.of(registry, patients.codes, patients.y),
         published.count(teaching.codes),
         (patients.take(plan.judges(hashed)),),
@@ -55,7 +55,7 @@ def look(registry: Registry, published: Population, plan: Plan, shard: Shard) ->
     )
 
 
-def scored(counted: Population, plan: Plan, shard: Shard) -> Scores:
-    """The second pass: which answers go together, of the patients of a shard who teach."""
+def second_pass(counted: Population, plan: Plan, shard: Shard) -> Scores:
+    """The second pass over a shard: which answers go together, of the patients of a shard who teach."""
     patients = known(shard)
     return counted.score(patients.codes[plan.teaches(patients.hashed)])

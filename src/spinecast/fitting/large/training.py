@@ -19,7 +19,7 @@ from spinecast.distribution.population import Population
 from spinecast.explaining.assessment import TrainedOn
 from spinecast.explaining.facts import Seen, facts_of
 from spinecast.fitting.boosting import FloatArray
-from spinecast.fitting.large.census import look, scored
+from spinecast.fitting.large.census import first_pass, second_pass
 from spinecast.fitting.large.fit import FittedLarge, fit_large
 from spinecast.fitting.large.passes import Workshop
 from spinecast.fitting.large.plan import Plan, in_order
@@ -114,9 +114,9 @@ def _surveyed(
     shards: Sequence[Shard], plan: Plan, registry: Registry, workshop: Workshop
 ) -> _Cohort:
     published = Population.published(registry)
-    found = workshop.total(shards, partial(look, registry, published, plan), "looking at patients")
+    found = workshop.total(shards, partial(first_pass, registry, published, plan), "looking at patients")
     counted = published.counted(found.counts)
-    scores = workshop.total(shards, partial(scored, counted, plan), "learning what goes together")
+    scores = workshop.total(shards, partial(second_pass, counted, plan), "learning what goes together")
     parts = [in_order(part) for part in (found.judging, found.tuning, found.sample)]
     return _Cohort(found.seen, counted.correlated(scores), *parts)
 

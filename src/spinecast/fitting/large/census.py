@@ -56,6 +56,6 @@ def first_pass(registry: Registry, published: Population, plan: Plan, shard: Sha
 
 
 def second_pass(counted: Population, plan: Plan, shard: Shard) -> Scores:
-    """The second pass over a shard: which answers go together, of the patients of a shard who teach."""
+    """The second pass over a shard: which answers go together, of the patients who teach."""
     patients = known(shard)
     return counted.score(patients.codes[plan.teaches(patients.hashed)])

@@ -114,9 +114,11 @@ def _surveyed(
     shards: Sequence[Shard], plan: Plan, registry: Registry, workshop: Workshop
 ) -> _Cohort:
     published = Population.published(registry)
-    found = workshop.total(shards, partial(first_pass, registry, published, plan), "looking at patients")
+    first = partial(first_pass, registry, published, plan)
+    found = workshop.total(shards, first, "looking at patients")
     counted = published.counted(found.counts)
-    scores = workshop.total(shards, partial(second_pass, counted, plan), "learning what goes together")
+    second = partial(second_pass, counted, plan)
+    scores = workshop.total(shards, second, "learning what goes together")
     parts = [in_order(part) for part in (found.judging, found.tuning, found.sample)]
     return _Cohort(found.seen, counted.correlated(scores), *parts)
 

@@ -162,7 +162,8 @@ JUDGED = 1_000_000
 JUDGE = f"""
 import resource, time
 import numpy as np
-from spinecast.judging.judgement import Thresholds, judge
+from spinecast.judging.judgement import judge
+from spinecast.judging.thresholds import Thresholds
 random = np.random.default_rng(1)
 risk = 1 / (1 + np.exp(-random.normal(-1.2, 1.0, {JUDGED})))
 y = (random.random({JUDGED}) < risk) * 1.0

@@ -13,7 +13,8 @@ from spinecast.judging.foreign import (
     validate_predictions,
     write_validation,
 )
-from spinecast.judging.judgement import Thresholds, declared, judge
+from spinecast.judging.judgement import judge
+from spinecast.judging.thresholds import Thresholds, declared
 from spinecast.measures.evaluation import evaluate
 from spinecast.measures.logistic import expit
 

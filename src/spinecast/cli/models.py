@@ -21,7 +21,7 @@ from spinecast.errors import Problem, UsageRefused
 
 if TYPE_CHECKING:
     from spinecast.judging.foreign import ForeignValidation
-    from spinecast.judging.judgement import Thresholds
+    from spinecast.judging.thresholds import Thresholds
     from spinecast.judging.validation import Validation
 
 
@@ -189,7 +189,7 @@ def validate(
     With --model, FILE is a cohort, which may be a folder of Parquet files. With --risks and
     --outcomes, FILE holds a column of predicted risks and one of outcomes, from any model.
     """
-    from spinecast.judging.judgement import declared
+    from spinecast.judging.thresholds import declared
 
     at = declared(thresholds, action)
     foreign = any((risks, outcomes, percent))

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
-from spinecast.judging.judgement import Judgement, Thresholds, judge, write_judged
+from spinecast.judging.judgement import Judgement, judge
+from spinecast.judging.keeping import write_judged
+from spinecast.judging.thresholds import Thresholds
 from spinecast.logic import YES_NO, FloatArray
 from spinecast.patients.answers import Field, LevelField, NumberField
 from spinecast.patients.checking import codes

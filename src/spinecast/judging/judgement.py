@@ -6,19 +6,15 @@ interval, distances of the calibration curve, and, over thresholds declared befo
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.drawing import plots
-from spinecast.errors import Problem, UsageRefused
-from spinecast.files import reason, write_text
+from spinecast.judging.thresholds import Thresholds
 from spinecast.measures.decisions import DecisionCurve, decision_curve, threshold_range
 from spinecast.measures.delong import AurocInterval, auroc_interval
 from spinecast.measures.distances import DistanceIntervals, distance_intervals
@@ -29,20 +25,6 @@ ROWS_DRAWN = 20_000_000
 FEWEST_RESAMPLES = 50
 """Patients times resamples: above 40,000 patients fewer than the usual 500 are drawn, 50 at least;
 every record says how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Risks between which reasonable people would act, and what acting is; named beforehand."""
-
-    low: float
-    high: float
-    action: str
-
-    def __post_init__(self) -> None:
-        threshold_range(self.low, self.high)
-        if not self.action.strip():
-            raise ValueError("The action is blank; net benefit weighs one, so it must be named.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,45 +104,6 @@ def judge(
     return Judgement(performance, area, found, thresholds, decisions, notes)
 
 
-def declared(text: str | None, action: str | None) -> Thresholds | None:
-    """The declared thresholds of `--thresholds 0.05-0.5 --action TEXT`; None for none.
-
-    Raises:
-        UsageRefused: one is given without the other, or it is no range.
-    """
-    if not text and not action:
-        return None
-    example = 'Write --thresholds 0.05-0.5 --action "offer rehabilitation first".'
-    if not text or not action:
-        missing, given = ("--thresholds", "--action") if action else ("--action", "--thresholds")
-        problem = Problem(missing, f"missing beside {given}", "both are declared together", example)
-        raise UsageRefused("The decision curve is not declared", [problem])
-    parts = text.split("-")
-    low, high = (_number(parts[0]), _number(parts[1])) if len(parts) == 2 else (math.nan,) * 2
-    try:
-        return Thresholds(low, high, action)
-    except ValueError as error:
-        problem = Problem("--thresholds and --action", f"given {text!r}", str(error)[:-1], example)
-        raise UsageRefused("The decision curve is not declared", [problem]) from None
-
-
-def write_judged(told: Mapping[str, Any], judgement: Judgement, remark: str, folder: Path) -> None:
-    """Keep a validation: `validation.json` and `calibration.svg`, each whole or not at all.
-
-    Raises:
-        UsageRefused: the folder cannot be written to.
-    """
-    text = json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
-    plot = plots.calibration_plot(judgement.performance, remark=remark)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = Problem(str(folder), reason(error), "a folder that can be written to is needed")
-        raise UsageRefused("The validation was not written", [problem]) from None
-    write_text(folder / "validation.json", text + "\n")
-    write_text(folder / "calibration.svg", plot)
-
-
 def _notes(
     outcome: Vector, risks: Vector, area: AurocInterval, found: DistanceIntervals
 ) -> Iterator[str]:
@@ -200,10 +143,3 @@ def _in_words(thresholds: Thresholds, curve: DecisionCurve) -> str:
 
 def _spanned(thresholds: list[float]) -> str:
     return f" ({min(thresholds):.0%} to {max(thresholds):.0%})" if thresholds else ""
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

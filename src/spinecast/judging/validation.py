@@ -12,7 +12,9 @@ from spinecast.cohorts.labelled import LabelledCohort, read_labelled
 from spinecast.explaining.scoring import Scorer
 from spinecast.files import write_text
 from spinecast.judging import transport_text
-from spinecast.judging.judgement import Judgement, Thresholds, judge, write_judged
+from spinecast.judging.judgement import Judgement, judge
+from spinecast.judging.keeping import write_judged
+from spinecast.judging.thresholds import Thresholds
 from spinecast.judging.transport import Transport, transport
 from spinecast.measures.evaluation import Performance
 from spinecast.site.declaration import Site

@@ -17,7 +17,7 @@ from spinecast.explaining import batch
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.scoring import Scorer
 from spinecast.judging import validation
-from spinecast.judging.judgement import Thresholds
+from spinecast.judging.thresholds import Thresholds
 from spinecast.knowledge.factors import Registry
 from spinecast.knowledge.loading import load_registry as _load_registry
 from spinecast.notebook.records import Checked, Trained, Updated, Validated

@@ -15,8 +15,9 @@ from spinecast.fitting.effects import FactorEffect, Importance, effects, importa
 from spinecast.fitting.internal import InternalValidation
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.judging.description import Description, describe
-from spinecast.judging.judgement import Judgement, Thresholds, judge
+from spinecast.judging.judgement import Judgement, judge
 from spinecast.judging.subgroups import Subgroups, subgroups
+from spinecast.judging.thresholds import Thresholds
 from spinecast.measures.logistic import Vector
 from spinecast.measures.sample_size import SampleSize, Standing, for_development, standing
 from spinecast.measures.spread import Spread

@@ -151,9 +151,12 @@ def test_nothing_that_dask_logs_reaches_our_users(two_workers):
     assert loud == []
 
 
-def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
-    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        cluster(address, 1, patience=2.0) as share,
+    ):
         answers = share(time.sleep, [0.2] * 500)
         next(answers)
         process.send_signal(signal.SIGSTOP)
@@ -171,20 +174,18 @@ def test_workers_that_do_not_see_the_files_are_refused(tmp_path):
             list(share(square, [2]))
 
 
-def test_a_scheduler_without_workers_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+def test_a_scheduler_without_workers_is_refused(tmp_path):
     with (
         scheduler(tmp_path) as (_, address),
         pytest.raises(UsageRefused, match="has no workers"),
-        cluster(address, 1),
+        cluster(address, 1, patience=1.0),
     ):
         pass
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "gopher://here:70", ""])
-def test_an_address_where_no_scheduler_is_is_refused(monkeypatch, address):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
-    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1):
+def test_an_address_where_no_scheduler_is_is_refused(address):
+    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1, patience=1.0):
         pass
 
 

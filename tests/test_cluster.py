@@ -23,6 +23,7 @@ from ending import (
     refuse,
     scheduler,
     square,
+    wait_for,
     worker,
 )
 from spinecast.cluster import cluster, program
@@ -225,10 +226,7 @@ def test_who_is_stopped_while_workers_start_stops_when_they_have(tmp_path, numbe
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    ends = time.monotonic() + 60
-    while len(_group(process.pid)) < 3:  # a worker and multiprocessing's own, besides
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    wait_for(lambda: len(_group(process.pid)) >= 3)  # a worker and multiprocessing's own, besides
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     told, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -271,10 +269,7 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
     _, told = process.communicate(timeout=30)
     assert told.count("Traceback") == 1  # this process's own; the command line words it
     assert told.rstrip().endswith("KeyboardInterrupt")
-    deadline = time.monotonic() + 10
-    while _lives(process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: not _lives(process.pid), 10)
 
 
 def _lives(group):

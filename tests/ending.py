@@ -1,4 +1,4 @@
-"""Faults: work that ends the process it is done in, and schedulers and workers to be ended."""
+"""Faults: commands that are killed, work that ends its process, schedulers and workers to end."""
 
 from __future__ import annotations
 
@@ -111,11 +111,53 @@ def misused(lot, scratch):
     return xgboost.train({"objective": "no such thing", "nthread": 1}, matrix)
 
 
+def process(*words, **more):
+    """The command in a process of its own."""
+    return _piped("-m", "spinecast", *words, **more)
+
+
+def _piped(*words, **more):
+    command = [sys.executable, *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **more)
+
+
+# Told by the command itself, so it is killed there and nowhere later, however busy the machine.
+DEADLY = """
+import os, signal, sys
+from spinecast import cli, console
+
+def tell(self, stage, done, total):
+    told(self, stage, done, total)
+    if (stage, str(done)) == end:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+told, console.Teller.__call__ = console.Teller.__call__, tell
+end, sys.argv[1:] = tuple(sys.argv[1:3]), sys.argv[3:]
+cli.main()
+"""
+
+
+def killed_at(stage, done, *words, **more):
+    """A command that is killed (`kill -9`) when it says that so much of a stage is done."""
+    with _piped("-c", DEADLY, stage, done, *words, **more) as command:
+        _, said = command.communicate(timeout=120)
+    assert command.returncode == -signal.SIGKILL, said
+
+
+def wait_for(true, seconds=60):
+    """Wait until it is true."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 @contextmanager
 def started(*command):
     """A process, ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, *command],
+        [sys.executable, *map(str, command)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parent)])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -133,11 +175,8 @@ def scheduler(folder):
     file = folder / "scheduler.json"
     command = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     with started(*command, "--no-dashboard", "--scheduler-file", str(file)) as process:
-        deadline = time.monotonic() + 30
-        while not file.exists() or not file.read_text().strip():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: process.poll() is not None or (file.exists() and file.read_text().strip()))
+        assert process.poll() is None
         yield process, json.loads(file.read_text())["address"]
 
 

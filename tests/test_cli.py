@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from conftest import TINY
+from ending import process
 from spinecast import __version__, cli
 from spinecast.errors import DataRefused, ModelRefused, SpinecastError, UsageRefused
 from spinecast.explaining import batch
@@ -81,14 +82,6 @@ def spinecast(*words) -> Answer:
         stream.seek(0)
         texts.append(stream.read())
     return Answer(code, *texts)
-
-
-def process(*words, **more):
-    """The command in a process of its own."""
-    command = [sys.executable, "-m", "spinecast", *map(str, words)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-    )
 
 
 @pytest.fixture

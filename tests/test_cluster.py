@@ -23,6 +23,7 @@ from ending import (
     refuse,
     scheduler,
     square,
+    wait_for,
     worker,
 )
 from spinecast.cluster import cluster, program
@@ -151,9 +152,12 @@ def test_nothing_that_dask_logs_reaches_our_users(two_workers):
     assert loud == []
 
 
-def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 2.0)
-    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+def test_a_scheduler_that_has_stopped_answering_is_lost(tmp_path):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        cluster(address, 1, patience=2.0) as share,
+    ):
         answers = share(time.sleep, [0.2] * 500)
         next(answers)
         process.send_signal(signal.SIGSTOP)
@@ -171,20 +175,18 @@ def test_workers_that_do_not_see_the_files_are_refused(tmp_path):
             list(share(square, [2]))
 
 
-def test_a_scheduler_without_workers_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
+def test_a_scheduler_without_workers_is_refused(tmp_path):
     with (
         scheduler(tmp_path) as (_, address),
         pytest.raises(UsageRefused, match="has no workers"),
-        cluster(address, 1),
+        cluster(address, 1, patience=1.0),
     ):
         pass
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "gopher://here:70", ""])
-def test_an_address_where_no_scheduler_is_is_refused(monkeypatch, address):
-    monkeypatch.setattr("spinecast.cluster.PATIENCE", 1.0)
-    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1):
+def test_an_address_where_no_scheduler_is_is_refused(address):
+    with pytest.raises(UsageRefused, match="--scheduler"), cluster(address, 1, patience=1.0):
         pass
 
 
@@ -224,10 +226,7 @@ def test_who_is_stopped_while_workers_start_stops_when_they_have(tmp_path, numbe
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    ends = time.monotonic() + 60
-    while len(_group(process.pid)) < 3:  # a worker and multiprocessing's own, besides
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    wait_for(lambda: len(_group(process.pid)) >= 3)  # a worker and multiprocessing's own, besides
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     told, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -270,10 +269,7 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
     _, told = process.communicate(timeout=30)
     assert told.count("Traceback") == 1  # this process's own; the command line words it
     assert told.rstrip().endswith("KeyboardInterrupt")
-    deadline = time.monotonic() + 10
-    while _lives(process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: not _lives(process.pid), 10)
 
 
 def _lives(group):

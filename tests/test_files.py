@@ -111,6 +111,14 @@ def test_text_is_written_in_utf_8_as_it_is(path):
     assert path.read_bytes() == "Ä\n\u2212 5\n".encode()
 
 
+def test_two_who_write_the_same_file_do_not_meet(path):
+    """On two machines their processes may have the same number."""
+    with whole_file(path) as one, whole_file(path) as two:
+        one.write_text("as every")
+        two.write_text("as every")
+    assert left(path) == {"out.txt": "as every"}
+
+
 def test_two_files_are_written_beside_each_other(tmp_path):
     with whole_file(tmp_path / "a") as one, whole_file(tmp_path / "b") as two:
         one.write_text("1")

@@ -7,9 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from ending import scheduler, worker
+from ending import scheduler, started, wait_for, worker
 from spinecast.cli import main
 from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
@@ -317,19 +314,10 @@ def begun(bundle_folder, cohort, tmp_path):
     program = tmp_path / "slow.py"
     program.write_text(SLOW)
     out = tmp_path / "out"
-    run = subprocess.Popen([sys.executable, str(program), bundle_folder, cohort, out, "1"])
-    wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
-    assert run.poll() is None
-    yield run, out
-    run.kill()
-    run.wait()
-
-
-def wait_for(true, seconds=60):
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    with started(program, bundle_folder, cohort, out, 1) as run:
+        wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
+        assert run.poll() is None
+        yield run, out
 
 
 def test_a_killed_run_goes_on_where_it_stopped(scorer, cohort, undisturbed, begun):
@@ -356,12 +344,10 @@ def test_processes_end_when_who_started_them_is_killed(bundle_folder, cohort, tm
     program = tmp_path / "slow.py"
     program.write_text(SLOW.replace("0.1", "0.5"))
     out = tmp_path / "out"
-    run = subprocess.Popen([sys.executable, str(program), bundle_folder, cohort, out, "2"])
-    wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    assert len(children) >= 2
-    run.kill()
-    run.wait()
+    with started(program, bundle_folder, cohort, out, 2) as run:
+        wait_for(lambda: (out / "journal.jsonl").exists() and noted(out))
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        assert len(children) >= 2
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 

@@ -193,6 +193,31 @@ def test_lessons_are_the_columns_of_the_preparation(registry, tmp_path):
     )
 
 
+def test_a_lesson_written_again_is_whole_to_whoever_reads_it_meanwhile(
+    registry, tmp_path, monkeypatch
+):
+    """As by a worker that only seemed to be lost, beside the one that did its work again."""
+    _, patients = prepared(registry, 50)
+    (lesson,) = lessons_of(registry, patients, tmp_path)
+    lesson.keep("more", patients.y)
+    read = []
+
+    def slowly(write, file, *values, **named):
+        file.write(b"half")
+        file.flush()
+        read.append((lesson.taught("more").column, lesson.places()[1]))
+        file.seek(0)
+        write(file, *values, **named)
+
+    for name in ("save", "savez"):
+        monkeypatch.setattr(np, name, partial(slowly, getattr(np, name)))
+    assert lessons_of(registry, patients, tmp_path) == [lesson]
+    lesson.keep("more", patients.y)
+    read.append((lesson.taught("more").column, lesson.places()[1]))
+    np.testing.assert_array_equal(read, [(patients.y, patients.y)] * 3)
+    assert len(list(tmp_path.iterdir())) == 3  # and the shard
+
+
 @pytest.mark.parametrize("cut", [1, 7])
 def test_coefficients_are_those_of_the_same_patients_in_memory(registry, tmp_path, cut):
     preparation, patients = prepared(registry, 2_000)

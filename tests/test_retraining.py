@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ import pytest
 from scipy.special import expit
 
 from conftest import TINY
+from ending import killed_at, process
 from spinecast import files, retraining
 from spinecast.cohorts.labelled import read_labelled
 from spinecast.errors import DataRefused, ModelRefused, UsageRefused
@@ -251,47 +249,24 @@ def test_too_few_patients_leave_nothing_behind(tiny, tmp_path):
 # --- killed ---------------------------------------------------------------------------------------
 
 
-def command(folder, *more):
-    words = ["train", "c.csv", "--experiment", "r.toml", "--out", "models/m", "--runs", "runs"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "spinecast", *words, "--registry", str(TINY), *more],
-        cwd=folder,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def killed_at(stage, folder, *more):
-    """Start the command, and kill it when it says that it has come so far."""
-    with command(folder, *more) as process:
-        said = ""
-        for line in process.stderr:
-            said += line
-            if line.startswith(stage):
-                process.send_signal(signal.SIGKILL)
-                break
-        process.wait(60)
-    assert process.returncode == -signal.SIGKILL, said
-
-
 def test_a_kill_leaves_no_half_written_model_and_the_command_can_be_run_again(tiny, tmp_path):
     write_table(followed(tiny, 150), tmp_path / "c.csv")
     (tmp_path / "r.toml").write_text(WRITTEN)
+    words = ["train", "c.csv", "--experiment", "r.toml", "--out", "models/m", "--runs", "runs"]
+    words += ["--registry", TINY]
     before = listed(tmp_path)
 
-    killed_at("cross-validating 2", tmp_path)
+    killed_at("cross-validating", 2, *words, cwd=tmp_path)
     assert listed(tmp_path) == before
 
-    killed_at("recording the run", tmp_path)
+    killed_at("recording the run", 0, *words, cwd=tmp_path)
     models = tmp_path / "models"
     assert [path.name for path in models.iterdir()] == ["m"]
     first = read_bundle(models / "m").explainer.identity.id
 
-    with command(tmp_path, "--replace") as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    with process(*words, "--replace", cwd=tmp_path) as command:
+        out, err = command.communicate(timeout=120)
+    assert command.returncode == 0, err
     assert [path.name for path in models.iterdir()] == ["m"]
     assert f"Model {first} in models/m; MLflow run " in out
     assert "finished" in runs_of(tmp_path / "runs" / "mlflow.db")

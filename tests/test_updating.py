@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -578,30 +575,6 @@ def test_a_recipe_that_nobody_can_follow_is_said_of_the_model(place):
 
 
 # --- the command ----------------------------------------------------------------------------------
-
-
-def command(folder, *more):
-    words = ["update", "there.csv", "--model", "old", "--out", "new/m", *more]
-    return subprocess.Popen(
-        [sys.executable, "-m", "spinecast", *words],
-        cwd=folder,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_kill_leaves_nothing_and_the_command_can_be_run_again(place):
-    before = listed(place)
-    with command(place) as process:
-        for line in process.stderr:
-            if line.startswith("judging the rungs"):
-                process.send_signal(signal.SIGKILL)
-                break
-        process.wait(60)
-    assert process.returncode == -signal.SIGKILL
-    assert listed(place) == before
 
 
 def test_the_command_prints_the_table_the_rung_and_why(place, capsys, monkeypatch):

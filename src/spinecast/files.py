@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -21,28 +22,38 @@ STALE = 3600.0
 
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def in_one_step(path: Path) -> Iterator[Path]:
     """Write to the path this yields; at the end it takes the name asked for, in one step.
 
-    A kill, a full disk or an error on the way leaves the file of that name as it was.
+    A kill or an error on the way leaves the file of that name as it was; errors pass as they are.
+    """
+    # By chance, not by the process's number: another machine may write the same file meanwhile, and
+    # in containers the processes of both have the same numbers.
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        # Where the folder is none, there is nothing to clear away.
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Write a file `in_one_step`; what goes wrong with the disk is told to people.
 
     Raises:
         UsageRefused: when the folder is not there or cannot be written to.
     """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield unfinished
-        unfinished.replace(path)
+        with in_one_step(Path(path)) as unfinished:
+            yield unfinished
     except OSError as error:
         allowed = "the folder must exist, be writable and have room"
         raise UsageRefused(
             "The file was not written", [Problem(str(path), reason(error), allowed)]
         ) from None
-    finally:
-        # Where the folder is none, there is nothing to clear away; what is wrong was said above.
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

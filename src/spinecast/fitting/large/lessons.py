@@ -4,6 +4,10 @@ Completing what is unknown is dear and Newton passes several times. So each shar
 written once as what they repeat: each factor's different values with their columns, the patient's
 place among them, and the expected columns of each unknown. Reading them gives the very columns
 that `Preparation` would.
+
+A worker that was given up for lost, but only slept or was cut off, may come to write what another
+one has written in its place and others read by now. So every file takes its name in one step, in
+place of one that says the same.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import pandas as pd
 
 from spinecast.cohorts.store import Shard, Stored
 from spinecast.distribution.bins import FloatArray
+from spinecast.files import in_one_step
 from spinecast.fitting.large.grid import Codes, Grid, Places
 from spinecast.fitting.large.plan import Plan
 from spinecast.modelling.preparation import Preparation
@@ -55,7 +60,8 @@ class Lesson:
 
     def keep(self, name: str, values: FloatArray | Codes) -> None:
         """Keep a number of each patient beside them."""
-        np.save(self._beside(name), values)
+        with in_one_step(self._beside(name)) as unfinished, unfinished.open("wb") as file:
+            np.save(file, values)
 
     def kept(self, name: str) -> FloatArray:
         """What was kept under this name, (n,)."""
@@ -216,7 +222,9 @@ def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path)
         which = np.where(value < 0, len(values), value).astype(np.min_scalar_type(len(values)))
         answers.append(Answers(which, table, unknown.astype(np.int32), expected))
     y = patients.y.astype(np.uint8)
-    np.savez(path, places=places, y=y, hashed=patients.hashed, **_packed(answers))  # type: ignore[arg-type]
+    kept = _packed(answers) | {"places": places, "y": y, "hashed": patients.hashed}
+    with in_one_step(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **kept)  # type: ignore[arg-type]
     return Lesson(path, len(patients))
 
 

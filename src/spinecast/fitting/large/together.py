@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spinecast.cluster import Cluster, Failed
 from spinecast.errors import SpinecastError
@@ -30,7 +30,11 @@ from spinecast.fitting.large.passes import Workshop, lots
 from spinecast.fitting.large.trees import STAGE, Grown, Tuning, boost_large
 from spinecast.fitting.recipe import TreeRecipe
 
+if TYPE_CHECKING:
+    from xgboost.tracker import RabitTracker
+
 Lot = TypeVar("Lot")
+Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 TRIES = 5
@@ -117,24 +121,22 @@ def _once(
 ) -> Answer:
     at = places[: len(cut)]
     tracker = cluster.client.run_on_scheduler(_tracker, len(cut), cluster.host())
-    member = partial(_member, work, tracker)
-    answer: Answer = _first(cluster, at, member, list(enumerate(cut)))
-    return answer
+    return _first(cluster, at, partial(_member, work, tracker), list(enumerate(cut)))
 
 
 def _first(
-    cluster: Cluster, at: Sequence[str], work: Callable[[Any], Any], tasks: list[Any]
-) -> Any:  # noqa: ANN401
+    cluster: Cluster, at: Sequence[str], work: Callable[[Task], Answer], tasks: Sequence[Task]
+) -> Answer:
     """The first answer of these workers, one task for each, which is everybody's answer."""
     from distributed import wait
 
     pairs = zip(tasks, at, strict=True)
-    futures = [cluster.submit(work, task, workers=[place]) for task, place in pairs]
+    futures = [cluster.submit(work, task, place) for task, place in pairs]
     try:
         while True:
             with suppress(TimeoutError), cluster.client.as_current():
                 ready = wait(futures, LOOKS, "FIRST_COMPLETED").done
-                answer = cluster.wait(ready.pop())
+                answer: Answer | Failed = cluster.wait(ready.pop())
                 break
             # A task that has to be done at a place that is gone would wait for ever.
             if not set(at) <= set(cluster.places()):
@@ -175,7 +177,7 @@ def _tracker(members: int, host: str) -> dict[str, int | str]:
     return told
 
 
-def _until_all_left(tracker: Any) -> None:  # noqa: ANN401
+def _until_all_left(tracker: RabitTracker) -> None:
     from xgboost.core import XGBoostError
 
     with suppress(XGBoostError):  # the members say so themselves

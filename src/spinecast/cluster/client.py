@@ -1,0 +1,197 @@
+"""The cluster as it is asked to work: answers in order, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from spinecast.cluster.fitness import program
+from spinecast.cluster.worker import Failed, done, itself
+from spinecast.errors import SpinecastError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+PATIENCE = 10.0
+"""Seconds in which a scheduler has to answer, and after which one that does not is lost."""
+DESERTED = 60.0
+"""Seconds for which work waits for a worker when all of them are gone."""
+AT_ONCE = 3
+"""Tasks in flight for each thread of a worker: one being done, and some on their way."""
+
+
+class Cluster:
+    """Workers of a Dask scheduler, as somebody who does work.
+
+    Attributes:
+        client: Dask's connection to the scheduler.
+        seen: files and folders that every worker has to see.
+        patience: seconds in which the scheduler has to answer.
+    """
+
+    def __init__(
+        self, client: Client, seen: Sequence[Path] = (), patience: float = PATIENCE
+    ) -> None:
+        self.client = client
+        self.seen = tuple(str(path) for path in seen)
+        self.patience = patience
+
+    def submit(
+        self, work: Callable[[Task], Answer] | Future, task: Task, place: str | None = None
+    ) -> Future:
+        """Have a task done by a worker: a Dask future of the answer, or of what `Failed`.
+
+        Args:
+            work: what is done, or a Dask future of it.
+            task: to what.
+            place: the address of the worker who does it; any without.
+        """
+        given = program(), self.seen, work, task
+        return self.client.submit(done, *given, pure=False, workers=place)
+
+    def __call__(
+        self, work: Callable[[Task], Answer], tasks: Sequence[Task], /
+    ) -> Iterator[Answer]:
+        """Apply the work to every task on the workers; the answers come in the tasks' order.
+
+        Few tasks are on their way at a time, so answers do not pile up here or there. A task whose
+        worker was ended is done by another one.
+
+        Raises:
+            SpinecastError: whatever the work raised, as it was raised there; the scheduler was
+                lost; or several workers were ended by one task.
+            UsageRefused: a worker runs another version.
+        """
+        waiting = iter(tasks)
+        flying: deque[Future] = deque()
+        with self._reached():
+            most = max(2, AT_ONCE * self.threads())
+            # The work travels once, however many tasks there are, and is a task itself: lost with
+            # a worker, it is sent again.
+            held = self.client.submit(itself, work, pure=False)
+        try:
+            while True:
+                with self._reached():
+                    for task in waiting:
+                        flying.append(self.submit(held, task))
+                        if len(flying) >= most:
+                            break
+                if not flying:
+                    return
+                answer = self.wait(flying[0])
+                flying.popleft()
+                if isinstance(answer, Failed):
+                    raise answer.error.with_traceback(answer.traceback)
+                yield answer
+        finally:
+            with suppress(Exception):
+                self.client.cancel(list(flying))
+
+    def threads(self) -> int:
+        """How many tasks can be done at once just now."""
+        return sum(self.client.nthreads().values())
+
+    def places(self) -> list[str]:
+        """The addresses of the workers there are just now, in order.
+
+        Raises:
+            SpinecastError: the scheduler does not answer any more.
+        """
+        # Asked as a coroutine, for only so a scheduler that has stopped is given up.
+        ask = self.client.scheduler.ncores
+        try:
+            with self._reached():
+                told = self.client.sync(ask, callback_timeout=self.patience)
+        except TimeoutError:
+            self._lost()
+        return sorted(told)
+
+    def memory(self) -> int:
+        """How many bytes the worker with the least memory may take; 0 when none has a limit."""
+        told = self.client.scheduler_info()["workers"].values()
+        return min((its["memory_limit"] for its in told if its["memory_limit"]), default=0)
+
+    def host(self) -> str:
+        """By what name or number the workers reach the machine of the scheduler."""
+        from distributed.comm import get_address_host
+
+        return str(get_address_host(self.client.scheduler_info(n_workers=0)["address"]))
+
+    def settle(self, workers: int) -> None:
+        """Give workers that were ended a moment to come back, until there are so many.
+
+        Raises:
+            SpinecastError: none came back.
+        """
+        with suppress(TimeoutError):
+            self.client.wait_for_workers(workers, timeout=self.patience)
+            return
+        deserted = math.inf
+        while math.isfinite(deserted := self._look_round(deserted)):
+            time.sleep(1.0)
+
+    def wait(self, future: Future) -> Any:  # noqa: ANN401 - the work's own answer
+        """What a Dask future holds, once it is there.
+
+        Raises:
+            SpinecastError: the scheduler does not answer any more, all workers are gone, or those
+                that tried were ended.
+        """
+        from distributed import KilledWorker
+
+        deserted = math.inf
+        while True:
+            try:
+                with self._reached():
+                    return future.result(timeout=self.patience / 2)
+            except TimeoutError:
+                deserted = self._look_round(deserted)
+            except KilledWorker:
+                raise SpinecastError(
+                    "Workers were ended one after another by the same piece of work, as happens "
+                    "when memory is short. Give them more memory, or read fewer rows at once."
+                ) from None
+
+    def _look_round(self, deserted: float) -> float:
+        """Whether it is worth waiting on: the moment until which workers may be missing."""
+        if self.places():
+            return math.inf
+        deserted = min(deserted, time.monotonic() + DESERTED)
+        if time.monotonic() > deserted:
+            raise SpinecastError(
+                f"The cluster has had no worker for {DESERTED:.0f} seconds. Nothing was left "
+                "half-written; start workers and run the command again."
+            )
+        return deserted
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """What happens to a question when the scheduler is gone is that it is lost."""
+        from distributed.client import ClosedClientError
+
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except (OSError, CancelledError, ClosedClientError):
+            self._lost()
+
+    def _lost(self) -> NoReturn:
+        """Say that the scheduler is gone.
+
+        Raises:
+            SpinecastError: always.
+        """
+        raise SpinecastError(
+            f"The scheduler at {self.client.scheduler.address} was lost. Nothing was left "
+            "half-written; start it and run the command again."
+        ) from None

@@ -30,10 +30,18 @@ from spinecast.modelling.preparation import Preparation
 from spinecast.patients.draws import HashArray
 from spinecast.patients.parts import ROWS_AT_ONCE
 
+PLACES = "places"
+"""Under this name lessons keep each patient's places on the trees' grid."""
+PACKED = ("shapes", "value", "table", "unknown", "expected")
+"""What a lesson's file holds after the outcomes and the hashes; see `_packed`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """Some patients who teach, on disk; no more than are read at once.
+
+    A file is arrays one after the other. An archive of them (`numpy.savez`) would be summed over
+    byte by byte at every reading.
 
     Attributes:
         path: of the file; what is learned of these patients later stands beside it.
@@ -45,23 +53,20 @@ class Lesson:
 
     def taught(self, column: str = "") -> Taught:
         """The patients, ready for a fit; with what was kept of them as one more column."""
-        with np.load(self.path) as file:
-            return Taught(
-                _unpacked(file, self.rows),
-                self.kept(column) if column else None,
-                file["y"].astype(np.float64),
-                file["hashed"],
-            )
+        with self.path.open("rb") as file:
+            y, hashed, *packed = (np.load(file) for _ in range(2 + len(PACKED)))
+        answers = _unpacked(dict(zip(PACKED, packed, strict=True)), self.rows)
+        return Taught(answers, self.kept(column) if column else None, y.astype(np.float64), hashed)
 
     def places(self) -> tuple[Places, FloatArray]:
         """Their places on the trees' grid (n, F), and their outcomes (n,)."""
-        with np.load(self.path) as file:
-            return file["places"], file["y"]
+        with self.path.open("rb") as file:
+            y = np.load(file)
+        return np.load(self._beside(PLACES)), y
 
-    def keep(self, name: str, values: FloatArray | Codes) -> None:
-        """Keep a number of each patient beside them."""
-        with in_one_step(self._beside(name)) as unfinished, unfinished.open("wb") as file:
-            np.save(file, values)
+    def keep(self, name: str, values: FloatArray | Codes | Places) -> None:
+        """Keep a number of each patient beside them, or a row of numbers."""
+        _write(self._beside(name), [values])
 
     def kept(self, name: str) -> FloatArray:
         """What was kept under this name, (n,)."""
@@ -185,7 +190,7 @@ def make_ready(
             preparation,
             grid,
             patients.take(np.arange(start, min(start + ROWS_AT_ONCE, len(patients)))),
-            folder / f"{shard.path.stem}-{start // ROWS_AT_ONCE}.npz",
+            folder / f"{shard.path.stem}-{start // ROWS_AT_ONCE}.npy",
         )
         for start in range(0, len(patients), ROWS_AT_ONCE)
     ]
@@ -221,11 +226,19 @@ def _written(preparation: Preparation, grid: Grid, patients: Stored, path: Path)
             places[unknown, at] = grid.place(at, guess.chances @ population.bins.codes[at])
         which = np.where(value < 0, len(values), value).astype(np.min_scalar_type(len(values)))
         answers.append(Answers(which, table, unknown.astype(np.int32), expected))
+    packed = _packed(answers)
     y = patients.y.astype(np.uint8)
-    kept = _packed(answers) | {"places": places, "y": y, "hashed": patients.hashed}
+    _write(path, [y, patients.hashed, *(packed[name] for name in PACKED)])
+    lesson = Lesson(path, len(patients))
+    lesson.keep(PLACES, places)
+    return lesson
+
+
+def _write(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
+    # Another worker, taken for dead, may write the same file meanwhile.
     with in_one_step(path) as unfinished, unfinished.open("wb") as file:
-        np.savez(file, **kept)  # type: ignore[arg-type]
-    return Lesson(path, len(patients))
+        for array in arrays:
+            np.save(file, array)
 
 
 def _width(preparation: Preparation, at: int) -> int:

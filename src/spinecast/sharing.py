@@ -9,13 +9,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from spinecast.errors import SpinecastError
 
@@ -73,6 +76,19 @@ def cores() -> int:
     """How many processes can work at once here."""
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra without threads: on small matrices they cost forty times what they save."""
+    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(_: int) -> ThreadpoolController:
+    """The libraries that have threads; looked for only when something was imported meanwhile."""
+    return ThreadpoolController()
 
 
 def _end_with_parent() -> None:

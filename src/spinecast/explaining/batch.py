@@ -21,7 +21,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
-from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.cohort import CheckedCohort, check_mapped, check_table
 from spinecast.errors import DataRefused, Problem, UsageRefused
@@ -35,6 +34,7 @@ from spinecast.patients.checking import Surroundings
 from spinecast.patients.patient import PATIENT_ID
 from spinecast.patients.tables import read_table
 from spinecast.progress import Progress, silent
+from spinecast.sharing import one_thread
 from spinecast.site.declaration import Site
 from spinecast.site.mapping import map_file
 
@@ -288,8 +288,7 @@ def _write_tables(
     with (
         open_writer(str(path), schema) as file,
         ThreadPoolExecutor(THREADS) as pool,
-        # BLAS threads inside our own are in each other's way.
-        threadpool_limits(1, user_api="blas"),
+        one_thread(),
     ):
         # A few blocks ahead of the writer, not all of them: memory stays bounded.
         for start in range(0, len(blocks), THREADS):

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
-from threadpoolctl import threadpool_limits
 
 from spinecast.errors import DataRefused, Problem, SpinecastError
 from spinecast.explaining.batch import patients_of
@@ -24,6 +23,7 @@ from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import Part
 from spinecast.patients.tables import file_fingerprint
+from spinecast.sharing import one_thread
 
 REJECTIONS = "spinecast.rejected/1"
 
@@ -107,8 +107,7 @@ def _columns(scorer: Scorer, run: Run) -> Columns:
 def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
     """The scores of some rows at a time, and what is to be said of those refused."""
     file = task.part.path.name
-    # Several processes share the cores; BLAS threads inside each are in the others' way.
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         for text in task.part.tables(job.rows_at_once):
             if not len(text):
                 continue

@@ -14,12 +14,11 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from spinecast.errors import SpinecastError
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
-from spinecast.sharing import Share, alone
+from spinecast.sharing import Share, alone, one_thread
 
 Indices = npt.NDArray[np.intp]
 
@@ -101,8 +100,7 @@ def _refit(make: Make, codes: Matrix, y: Vector, task: Task) -> Refit:
     if min(events, others) < FEWEST_TO_LEARN:
         return _none(task, "too few patients of one kind to learn from")
     try:
-        # These matrices are small: BLAS threads cost forty times what they save.
-        with threadpool_limits(1, user_api="blas"):
+        with one_thread():
             fitted = make().fit(codes[task.learn], y[task.learn], task.learn)
             return Refit(np.asarray(fitted.predict_proba(codes[task.test])[:, 1], dtype=np.float64))
     except (SpinecastError, ArithmeticError, np.linalg.LinAlgError) as error:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import shap
 import xgboost
-from threadpoolctl import threadpool_limits
 
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
 from spinecast.explaining.assessment import TrainedOn
@@ -29,6 +28,7 @@ from spinecast.measures.evaluation import Comparison, Performance, evaluate_all
 from spinecast.measures.resampling import folds
 from spinecast.modelling.model import Model, reference_row
 from spinecast.progress import Progress, silent
+from spinecast.sharing import one_thread
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -137,8 +137,7 @@ def train(
     # Each fold is to hold some of either kind.
     refuse_too_few(y, max(FEWEST_EVENTS, recipe.resampling.outer_folds))
     methods = methods_of(registry, recipe)
-    # These matrices are small: BLAS threads cost forty times what they save.
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return _train(registry, methods, codes, y, recipe, trained_on, outcome, progress)
 
 

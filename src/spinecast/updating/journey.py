@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.labelled import LabelledCohort, read_labelled
 from spinecast.errors import DataRefused, ModelRefused, Problem, UsageRefused
@@ -23,6 +22,7 @@ from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.declared import schema_problems
 from spinecast.measures.logistic import Matrix, Vector
 from spinecast.progress import Progress, silent
+from spinecast.sharing import one_thread
 from spinecast.site.declaration import Site
 from spinecast.updating.choosing import Decision, decide
 from spinecast.updating.climbing import Climbed, Parent, climbed
@@ -116,8 +116,7 @@ def update(
     _refuse_too_few(y, ladder)
     explainer = parent.explainer
     old = Parent(explainer.identity.id, explainer.facts, _booster(parent.folder))
-    # BLAS threads cost more than they save: these matrices are small.
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         codes, y = in_order(labelled.cohort.codes[~np.isnan(known)], y)
         new = Newcomers.of(explainer.model, codes, y)
         climb = Climb(explainer.model, new, ladder, _recipe(parent))

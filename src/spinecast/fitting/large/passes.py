@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from spinecast.memory import MEMORY
 from spinecast.progress import Progress, silent
-from spinecast.sharing import Share, alone, cores
+from spinecast.sharing import Share, alone, cores, one_thread
 
 TASKS = 16
 """Into how many tasks a pass is cut at most; more processes than these would stand idle."""
@@ -98,10 +97,10 @@ class Workshop:
 
 
 def _each(work: Callable[[Piece], Answer], lot: tuple[Piece, ...]) -> list[Answer]:
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return [work(piece) for piece in lot]
 
 
 def _added(work: Callable[[Piece], Sum], lot: tuple[Piece, ...]) -> Sum:
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return reduce(operator.add, map(work, lot))

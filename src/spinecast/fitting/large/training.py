@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.store import Shard, Stored
 from spinecast.distribution.population import Population
@@ -35,6 +34,7 @@ from spinecast.fitting.training import (
 )
 from spinecast.knowledge.factors import Registry
 from spinecast.measures.evaluation import evaluate_all
+from spinecast.sharing import one_thread
 
 
 def train_large(
@@ -66,7 +66,7 @@ def train_large(
         UsageRefused: a baseline the program does not know.
     """
     methods_of(registry, recipe)  # refuses baselines before the long work
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         cohort = _surveyed(shards, plan, registry, workshop)
         for part in (cohort.sample, cohort.tuning, cohort.judging):
             refuse_too_few(part.y, FEWEST_EVENTS)

@@ -99,7 +99,7 @@ def test_as_many_patients_in_memory_are_trained_on_alike(cohort, tmp_path):
     ("failing", "error"),
     [
         ("spinecast.retraining.write_shards", OSError(28, "No space left on device")),
-        ("spinecast.fitting.large.lessons.np.savez", OSError(28, "No space left on device")),
+        ("spinecast.fitting.large.lessons.np.save", OSError(28, "No space left on device")),
         ("spinecast.fitting.large.lessons.np.save", OSError("90 requested and 12 written")),
     ],
 )

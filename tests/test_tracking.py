@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,12 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
 from spinecast.cohorts.outcome import labels
 from spinecast.errors import UsageRefused
+from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.explaining.scoring import Scorer
 from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
@@ -271,12 +275,12 @@ def test_the_logged_model_answers_exactly_as_the_folder_does(
         np.testing.assert_array_equal(answers[name], getattr(scores, name))
     for at, factor in enumerate(patients.columns):
         np.testing.assert_array_equal(answers[f"log_odds_{factor}"], scores.log_odds[:, at])
-        np.testing.assert_array_equal(answers[f"contribution_{factor}"], scores.risk_points[:, at])
+        np.testing.assert_array_equal(answers[f"risk_points_{factor}"], scores.risk_points[:, at])
 
 
 def test_contributions_add_up_to_the_risk(served, explainer, patients):
     answers = served.predict(patients)
-    points = answers.filter(regex="^contribution_").sum(axis=1)
+    points = answers.filter(regex="^risk_points_").sum(axis=1)
     np.testing.assert_allclose(points, answers["risk"] - explainer.reference_risk, atol=1e-9)
 
 
@@ -298,7 +302,8 @@ def test_an_impossible_value_refuses_its_row_and_no_other(served, patients, wron
     assert answers["status"].tolist() == ["scored", "refused", "scored"]
     assert answers["reasons"][1].startswith("age: ")
     assert answers["reasons"][[0, 2]].tolist() == ["", ""]
-    assert answers.drop(columns=["status", "reasons", "trained_on"]).loc[1].isna().all()
+    words = ["patient_id", "status", "reasons", "model", "trained_on"]
+    assert answers.drop(columns=words).loc[1].isna().all()
     assert answers["risk"][[0, 2]].tolist() == whole["risk"].tolist()
 
 
@@ -330,7 +335,7 @@ def test_refused_rows_have_null_numbers_in_json(predictions, explainer):
 
 def test_several_faults_of_a_row_are_all_named(served):
     answers = served.predict(pd.DataFrame({"age": [-5], "smoking_status": ["chimney"]}))
-    assert [line.split(":")[0] for line in answers["reasons"][0].splitlines()] == [
+    assert re.findall(r"(?:^|; )(age|smoking_status): ", answers["reasons"][0]) == [
         "age",
         "smoking_status",
     ]
@@ -342,10 +347,11 @@ def test_a_patient_out_of_scope_is_refused(served, registry):
     assert answers["status"].tolist() == ["refused", "scored", "scored"]
 
 
-def test_nothing_known_is_scored_and_counted(served, registry):
+def test_nothing_known_is_scored_and_named(served, registry):
     answers = served.predict(pd.DataFrame({"age": [None, math.nan, "unknown", 60]}))
-    unknown = len(registry.factors)
-    assert answers["unknown"].tolist() == [unknown, unknown, unknown, unknown - 1]
+    names = list(registry.names)
+    assert [told.split("; ") for told in answers["unknown"][:3]] == [names] * 3
+    assert answers["unknown"][3].split("; ") == [name for name in names if name != "age"]
     assert answers["risk"][:3].nunique() == 1
 
 
@@ -357,6 +363,36 @@ def test_whole_numbers_and_yes_no_may_come_in_their_own_types(served):
 
 def test_no_patient_at_all_is_answered_with_an_empty_table(served):
     assert len(served.predict(pd.DataFrame({"age": []}))) == 0
+
+
+def test_a_table_is_answered_with_the_columns_of_a_scored_file(served, folder, patients, tmp_path):
+    table = patients.head(40).assign(patient_id=[f"P{number}" for number in range(40)])
+    table = table.astype(object).where(table.notna(), None)
+    table.loc[7, "age"] = 400
+    table.to_parquet(tmp_path / "patients.parquet")
+    read = read_patients(Scorer.load(folder), tmp_path / "patients.parquet")
+    write_scores(read, tmp_path / "scores.parquet")
+    answers = served.predict(table).drop(columns="trained_on")
+    pd.testing.assert_frame_equal(answers, pd.read_parquet(tmp_path / "scores.parquet"))
+
+
+def test_frames_come_out_named_and_typed_as_declared_whatever_rows_they_hold(served, patients):
+    """As `mlflow.pyfunc.spark_udf` hands them over: some rows at a time, perhaps none of them fit.
+
+    Spark makes a struct of what the signature declares, and takes Arrow's columns by their names.
+    """
+    types = {"double": pa.float64(), "string": pa.string()}
+    outputs = served.metadata.signature.outputs
+    declared = pa.schema([(column.name, types[column.type.name]) for column in outputs])
+    refused = patients.head(2).astype(object).assign(age=400)
+    whole = served.predict(patients.head(30))
+    pieces = [served.predict(patients.iloc[at : at + 10]) for at in (0, 10, 20)]
+    for answers in (whole, *pieces, served.predict(refused), served.predict(patients.head(0))):
+        assert list(answers) == declared.names
+        told = pa.Table.from_pandas(answers, schema=declared, preserve_index=False, safe=True)
+        assert told.num_rows == len(answers)
+    together = pd.concat(pieces)
+    pd.testing.assert_frame_equal(together, whole, rtol=1e-12, check_like=False)
 
 
 def test_the_order_and_index_of_the_rows_stay(served, patients):
@@ -380,7 +416,7 @@ def test_the_server_answers_as_the_folder_does(logged, explainer, patients, simu
     scores = explainer.score(np.array(simulated.codes[:3]))
     assert [answer["risk"] for answer in answers] == [*scores.risk.tolist(), None]
     assert [answer["high"] for answer in answers[:3]] == scores.high.tolist()
-    assert [answer["contribution_age"] for answer in answers[:3]] == scores.risk_points[
+    assert [answer["risk_points_age"] for answer in answers[:3]] == scores.risk_points[
         :, patients.columns.get_loc("age")
     ].tolist()
 

@@ -15,8 +15,10 @@ from typing import Any
 
 from spinecast.cohorts.labelled import DataFacts
 from spinecast.drawing import plots
+from spinecast.explaining.columns import Columns
 from spinecast.fitting.training import OURS, TrainingResult
 from spinecast.knowledge.factors import Registry
+from spinecast.patients.patient import PATIENT_ID
 
 PACKAGE = Path(__file__).parents[1]
 # What scoring imports; spinecast itself travels as code inside the model.
@@ -89,29 +91,24 @@ def log_model(
 
 
 def _signature(registry: Registry) -> Any:  # noqa: ANN401
-    """Scope questions and factors in, none required; risks and contributions out."""
+    """The patient's id, scope questions and factors in, none required; a scored file's columns out.
+
+    What comes out is named and typed, so that Spark knows its columns before it has any row.
+    """
+    import pyarrow as pa
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
     # Not string and double: MLflow then refuses a whole table for one cell that is text, and any
     # column of whole numbers. The model reads each cell itself and refuses the row.
-    asked = [*(exclusion.name for exclusion in registry.exclusions), *registry.names]
-    risks = ("risk", "low", "high")
-    words = ("status", "reasons", "trained_on")
-    numbers = ["unknown"]
-    numbers += [
-        f"{kind}_{name}" for kind in ("contribution", "log_odds") for name in registry.names
-    ]
+    asked = [PATIENT_ID, *(exclusion.name for exclusion in registry.exclusions), *registry.names]
+    types = {pa.float64(): DataType.double, pa.string(): DataType.string}
+    told = Columns(registry.names, model="", standing=()).schema
+    outputs = [ColSpec(types[field.type], field.name, required=False) for field in told]
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), name, required=False) for name in asked]),
-        outputs=Schema(
-            [
-                *(ColSpec(DataType.double, name, required=False) for name in risks),
-                *(ColSpec(DataType.string, name) for name in words),
-                *(ColSpec(DataType.double, name, required=False) for name in numbers),
-            ]
-        ),
+        outputs=Schema([*outputs, ColSpec(DataType.string, "trained_on")]),
     )
 
 

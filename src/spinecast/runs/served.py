@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from spinecast.explaining.bundle import read_bundle
+from spinecast.explaining.columns import Columns
 from spinecast.explaining.explanation import Explainer
 from spinecast.patients.answers import as_text
 from spinecast.patients.checking import check_across, codes, nothing_known
-from spinecast.patients.patient import reader_for
+from spinecast.patients.patient import PATIENT_ID, reader_for
 from spinecast.patients.rejection import Findings
 
 FloatArray = npt.NDArray[np.float64]
@@ -61,41 +62,21 @@ def predictions(explainer: Explainer, table: pd.DataFrame) -> Predictions:
 
     Args:
         explainer: the model.
-        table: a column for each factor and scope question by name; one that is absent, None, NaN or
-            "unknown" is not known. Other columns are not looked at.
+        table: a column for each factor and scope question by name, and `patient_id` if it is to
+            come back; one that is absent, None, NaN or "unknown" is not known. Other columns are
+            not looked at.
 
     Returns:
-        For each row, under its own index: risk with its interval (low, high), status ("scored" or
-        "refused"), reasons (of a refusal, one a line), trained_on (what kind of patients the model
-        learnt from), unknown (how many factors are not known), and for each factor
-        contribution_<factor> (risk points) and log_odds_<factor>, both against the reference
-        patient. Numbers are NaN where refused.
+        For each row, under its own index, the columns that a scored file has (`columns`), and
+        trained_on: what kind of patients the model learnt from. What a refused row does not have
+        is missing. Types do not change with the rows, as Spark asks (`mlflow.pyfunc.spark_udf`).
     """
     given, findings = _read(explainer, table)
     scored = ~findings.is_rejected()
-    # Where nobody can be scored, a row without any answer stands in and is left out again.
-    nobody = np.full((1, given.shape[1]), np.nan)
-    scores = explainer.score(given[scored] if scored.any() else nobody)
-
-    def spread(values: npt.NDArray[Any]) -> FloatArray:
-        whole = np.full((len(table), *values.shape[1:]), np.nan)
-        whole[scored] = values[: scored.sum()]
-        return whole
-
-    names = explainer.model.registry.names
-    points, log_odds = spread(scores.risk_points), spread(scores.log_odds)
-    columns: dict[str, object] = {
-        "risk": spread(scores.risk),
-        "low": spread(scores.low),
-        "high": spread(scores.high),
-        "status": np.where(scored, "scored", "refused").astype(object),
-        "reasons": _reasons(findings, len(table)),
-        "trained_on": explainer.identity.trained_on,
-        "unknown": spread(np.isnan(scores.rows.given).sum(axis=1)),
-    }
-    columns |= {f"contribution_{name}": points[:, at] for at, name in enumerate(names)}
-    columns |= {f"log_odds_{name}": log_odds[:, at] for at, name in enumerate(names)}
-    return Predictions(columns, index=table.index)
+    scores = explainer.score(given[scored])
+    columns = Columns.of(explainer).table(_ids(table), scored, _reasons(findings), scores)
+    told = Predictions(columns.to_pandas().set_axis(table.index))
+    return told.assign(trained_on=pd.Series(explainer.identity.trained_on, table.index, dtype=str))
 
 
 def _read(explainer: Explainer, table: pd.DataFrame) -> tuple[FloatArray, Findings]:
@@ -126,13 +107,20 @@ def _is_missing(cell: object) -> bool:
     return cell is None or cell is pd.NA or cell is pd.NaT
 
 
-def _reasons(findings: Findings, rows: int) -> npt.NDArray[np.object_]:
-    """What is wrong with each row, a sentence a line; empty where nothing is."""
-    said: list[list[str]] = [[] for _ in range(rows)]
-    rejected = findings.rejected()
-    for row, fault in zip(rejected.reason_rows, rejected.reason_faults, strict=True):
-        said[row].append(str(rejected.faults[fault].problem()))
-    return np.array(["\n".join(lines) for lines in said], dtype=object)
+def _ids(table: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """What the patients are called, "" where nothing was said."""
+    if PATIENT_ID not in table:
+        return np.full(len(table), "", dtype=object)
+    ids = [as_text(cell).strip() for cell in table[PATIENT_ID]]
+    return np.array(ids, dtype=object)
+
+
+def _reasons(findings: Findings) -> dict[int, str]:
+    """What is wrong with each refused row, by its place."""
+    return {
+        row: "; ".join(str(fault.problem()) for fault in faults)
+        for row, faults in findings.rejected().by_row().items()
+    }
 
 
 mlflow.models.set_model(ServedModel())

@@ -27,7 +27,7 @@ from spinecast.errors import DataRefused, UsageRefused
 from spinecast.web import gate, guard, pages, patience
 from spinecast.web.audit import Audit, verify
 from spinecast.web.current import Current
-from spinecast.web.gate import COOKIE, Buckets, Gate
+from spinecast.web.gate import COOKIE, SESSION_SECONDS, Buckets, Gate, Sessions
 from spinecast.web.guard import name_of
 from spinecast.web.serving import Settings, gate_of, serve
 
@@ -82,7 +82,7 @@ def test_the_name_of_a_host_is_without_its_port(host, name):
         {"origin": f"http://{HOST}", "sec-fetch-site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/result", "/api/assess", "/sheet.pdf", "/login"])
+@pytest.mark.parametrize("path", ["/result", "/api/assess", "/sheet.pdf", "/login", "/logout"])
 def test_a_form_from_another_site_is_refused(current, headers, path):
     response = Asker.of(current).post(path, data=EXAMPLE, headers=headers)
     assert response.status_code == 403
@@ -232,16 +232,61 @@ def test_however_many_log_in_from_one_address_only_wrong_tokens_make_it_wait(loc
 
 @given(st.text(max_size=80))
 def test_no_invented_session_is_admitted(text):
-    assert not Gate(frozenset(), TOKEN).admits(text)
+    sessions = Sessions()
+    sessions.begin(0.0)
+    assert not sessions.holds(text, 0.0)
 
 
-def test_a_session_ends_and_is_worth_nothing_with_another_token():
-    ours = Gate(frozenset(), TOKEN)
-    assert ours.admits(ours.session())
-    assert not ours.admits(ours.session(now=0))
-    assert not Gate(frozenset(), TOKEN + "2").admits(ours.session())
-    until, _, signature = ours.session().partition(".")
-    assert not ours.admits(f"{int(until) + 1}.{signature}")
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+def test_a_session_ends_by_itself_or_when_it_is_ended_and_no_other_with_it(leaving):
+    sessions = Sessions()
+    begun = [sessions.begin(0.0) for _ in leaving]
+    assert len(set(begun)) == len(leaving)
+    for session, leaves in zip(begun, leaving, strict=True):
+        if leaves:
+            sessions.end(session)
+    assert [sessions.holds(session, 1.0) for session in begun] == [not one for one in leaving]
+    assert not any(sessions.holds(session, SESSION_SECONDS) for session in begun)
+
+
+def test_sessions_are_not_remembered_without_end(monkeypatch):
+    monkeypatch.setattr(gate, "MOST_SESSIONS", 3)
+    sessions = Sessions()
+    begun = [sessions.begin(0.0) for _ in range(5)]
+    assert [sessions.holds(session, 1.0) for session in begun] == [False] * 2 + [True] * 3
+
+
+def test_whoever_logs_out_is_let_in_no_more_and_others_still_are(locked):
+    def log_in() -> dict[str, str]:
+        cookie = locked.post("/login", data={"token": TOKEN}).headers["set-cookie"]
+        return {"cookie": cookie.partition(";")[0]}
+
+    leaving, staying = log_in(), log_in()
+    assert locked.get("/logout", headers=leaving).status_code == 405
+    assert locked.get("/", headers=leaving).status_code == 200
+    left = locked.post("/logout", data={"lang": "de"}, headers=leaving)
+    assert left.status_code == 303
+    assert left.headers["location"] == "/login?lang=de"
+    cookie = left.headers["set-cookie"]
+    assert cookie.startswith(f'{COOKIE}="";')
+    assert "max-age=0" in cookie.lower()
+    # A browser takes no word about a cookie with this prefix that lacks these.
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+    # Also with the cookie that was copied before.
+    assert locked.get("/", headers=leaving).headers["location"] == "/login"
+    assert locked.post("/api/assess", json=EXAMPLE, headers=leaving).status_code == 401
+    assert locked.get("/", headers=staying).status_code == 200
+
+
+def test_only_where_one_logs_in_can_one_log_out(asker, locked):
+    assert "/logout" not in asker.get("/").text
+    cookie = locked.post("/login", data={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    for path in ("/", "/model", "/result", "/what-if", "/sheet"):
+        method, sent = ("GET", {}) if path == "/model" else ("POST", {"data": EXAMPLE})
+        page = locked.ask(method, path, headers={"cookie": cookie}, **sent).text
+        assert page.count('<form method="post" action="/logout">') == 1
+    assert "/logout" not in locked.get("/login").text
 
 
 def test_a_broken_cookie_is_no_session(locked):

@@ -69,6 +69,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
         app.add_route(path, page, methods=["GET", "POST"])
     app.add_route("/model", pages.model, methods=["GET"])
     app.add_route("/login", pages.login, methods=["GET", "POST"])
+    app.add_route("/logout", pages.logout, methods=["POST"])
     app.add_route("/static/{name}", _static, methods=["GET"])
 
 

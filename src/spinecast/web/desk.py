@@ -21,10 +21,11 @@ from spinecast.web.words import words
 
 @dataclass(frozen=True)
 class Desk:
-    """The model of one request, and the language it is answered in."""
+    """The model of one request, the language it is answered in, and whether one had to log in."""
 
     installed: Installed
     words: Words
+    locked: bool = False
 
     def assess(self, sent: Sent) -> Assessment:
         """The record of what was sent."""
@@ -66,13 +67,15 @@ class Desk:
             template, self.words, status,
             banner=banner(explainer.identity.trained_on, self.words.language),
             languages=self.installed.languages, identity=explainer.identity, facts=explainer.facts,
-            registry=self.installed.scorer.registry, name_of=self.installed.labels, **told,
+            registry=self.installed.scorer.registry, name_of=self.installed.labels,
+            locked=self.locked, **told,
         )  # fmt: skip
 
 
 def page(template: str, told: Words, status: int = 200, **values: object) -> Response:
     """A page in a language."""
-    values = {"banner": "", "identity": None, "languages": (), "sent": None} | values
+    nothing = {"banner": "", "identity": None, "languages": (), "sent": None, "locked": False}
+    values = nothing | values
     text = _templates().get_template(template).render(t=told, **values)
     return HTMLResponse(text, status, {"content-language": told.language})
 

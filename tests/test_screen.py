@@ -29,6 +29,7 @@ EXAMPLE = {
 }  # fmt: skip
 TOKEN = "a-token-of-more-than-thirty-two-characters"
 WIDE = {"width": 1280, "height": 900}
+MIDDLING = {"width": 780, "height": 900}
 # A window of 1280 at 200% has as much room as one of 640; WCAG 1.4.10 asks for 320.
 NARROW = {"width": 320, "height": 640}
 ZOOMED = {"width": 640, "height": 450}
@@ -189,6 +190,27 @@ def test_what_if_shows_both_side_by_side_and_leads_back(page, address, scorer):
     assert [figure.split()[0] for figure in figures] == risks
     press(page, EN("what_if.back"))
     assert page.locator("h1").inner_text() == sheet(scorer, **EXAMPLE).answer
+
+
+@pytest.mark.parametrize("page", [{"viewport": MIDDLING}], ids=["780 px"], indirect=True)
+def test_answers_beside_each_other_stand_level_in_what_if(page, address):
+    said = words("de")
+    page.goto(f"{address}?lang=de")
+    known = {
+        "bmi": "31", "imaging_concordance": "partial_or_equivocal",
+        # The name of the second takes two lines where that of the first takes one.
+        "neuropathic_pain_features": "no", "widespread_pain_fibromyalgia": "no",
+    }  # fmt: skip
+    fill(page, known)
+    press(page, said("form.submit"))
+    press(page, said("what_if.title"))
+    page.locator("[name='if.bmi']").fill("900")
+    press(page, said("what_if.submit"))
+    assert page.locator(".grid .wrong").count() == 1
+    top = "all => all.map(one => Math.round(one.getBoundingClientRect().top))"
+    boxes = page.locator(".grid input, .grid select").evaluate_all(top)
+    assert len(boxes) == len(known)
+    assert boxes[0] == boxes[1] < boxes[2] == boxes[3]
 
 
 def test_going_back_loses_nothing(page, address):

@@ -25,7 +25,7 @@ from asking import GATE, HOST, OURS, THEN, Asker
 from browsing import served
 from spinecast.errors import DataRefused, UsageRefused
 from spinecast.web import gate, guard, pages, patience
-from spinecast.web.audit import Audit, verify
+from spinecast.web.audit import Audit, alone, verify
 from spinecast.web.current import Current
 from spinecast.web.gate import COOKIE, SESSION_SECONDS, Buckets, Gate, Sessions
 from spinecast.web.guard import name_of
@@ -382,6 +382,44 @@ def test_an_altered_audit_is_refused_with_the_line(current, tmp_path, spoil):
 def test_an_audit_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(UsageRefused, match="audit"):
         Audit.open(tmp_path / "nowhere" / "audit.jsonl")
+
+
+def test_a_second_server_on_one_audit_file_is_refused_before_it_listens(current, tmp_path):
+    path, link = tmp_path / "audit.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    told: list[str] = []
+    with alone(path):
+        for name in (path, link):
+            with pytest.raises(UsageRefused, match="another server writes to it") as refused:
+                serve(current, Settings(port=free_port(), audit=name), told.append)
+            assert "--audit" in str(refused.value)
+    assert told == []
+    with alone(path) as audit:
+        assert audit.path == path
+
+
+def test_a_server_that_was_killed_locks_nothing(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    holding = (
+        "import sys, time; from pathlib import Path; from spinecast.web.audit import alone\n"
+        "with alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageRefused, match="another server"), alone(path):
+            pass
+        process.kill()
+    with alone(path) as audit:
+        Asker.of(current, GATE, audit).post("/api/assess", json={})
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_an_audit_beside_which_no_lock_can_stand_is_refused(tmp_path):
+    with pytest.raises(UsageRefused, match="no such file"), alone(tmp_path / "none" / "audit"):
+        pass
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_line_that_does_not_fit_on_the_disk_leaves_the_audit_as_it_was(current, tmp_path):

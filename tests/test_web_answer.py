@@ -127,12 +127,21 @@ def test_everything_unknown_is_answered_and_says_so(asker, scorer):
     assert f"{len(scorer.registry.factors)} of {len(scorer.registry.factors)} factors" in page
 
 
-def test_what_was_not_asked_about_scope_is_said_on_page_and_sheet(asker, scorer):
+def test_what_was_not_asked_about_scope_is_said_once_on_page_and_sheet_and_to_programs(
+    asker, scorer
+):
     tumour, *others = scorer.registry.exclusions
+    asked = EXAMPLE | {tumour.name: "no"}
+    (caution,) = (
+        one["message"]
+        for one in asker.post("/api/assess", json=asked).json()["cautions"]
+        if one["code"] == "scope_unchecked"
+    )
     for path in ("/result", "/sheet"):
-        without = told(asker.post(path, data=EXAMPLE | {tumour.name: "no"}).text)
+        without = told(asker.post(path, data=asked).text)
+        assert without.count(caution) == 1
         assert tumour.question not in without
-        assert all(other.question in without for other in others)
+        assert all(without.count(other.question) == 1 for other in others)
         everyone = {one.name: "no" for one in scorer.registry.exclusions}
         assert "not checked:" not in told(asker.post(path, data=EXAMPLE | everyone).text)
 

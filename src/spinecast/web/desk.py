@@ -30,7 +30,7 @@ class Desk:
     def assess(self, sent: Sent) -> Assessment:
         """The record of what was sent."""
         name = sent.typed.get(PATIENT_ID, "").strip()
-        return self.installed.scorer.record(sent.codes, name)
+        return self.installed.scorer.record(sent.codes, name, sent.unchecked)
 
     def spoken(self, sent: Sent) -> dict[str, str]:
         """The patient's answers by name, as one says them."""
@@ -49,16 +49,6 @@ class Desk:
         name = scorer.bundle.training.get("outcome", "")
         definition = scorer.registry.outcome.definitions.get(name)
         return definition.title if definition else ""
-
-    def unchecked(self, sent: Sent) -> tuple[str, ...]:
-        """That nobody said whether the patient is within scope, where nobody did."""
-        exclusions = self.installed.scorer.registry.exclusions
-        left = [
-            one.question
-            for one in exclusions
-            if sent.typed.get(one.name, "").strip() in ("", UNKNOWN)
-        ]
-        return (self.words("rely.scope_open", questions=" ".join(left)),) if left else ()
 
     def page(self, template: str, status: int = 200, **told: object) -> Response:
         """A page with the model's banner."""

@@ -118,7 +118,7 @@ class Interface:
             self.audit.note("api", scorer, codes, "refused")
             raise Refused(problem_of(faults, trained_on))
         self.audit.note("api", scorer, codes, "scored")
-        return scorer.record(codes, name_of(answers))
+        return scorer.record(codes, name_of(answers), scorer.unchecked(answers))
 
     def _told(self, scorer: Scorer, answers: object) -> dict[str, Any]:
         """A patient among several: the record, or what is wrong."""

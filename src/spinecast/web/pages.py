@@ -170,7 +170,7 @@ class Pages:
         return desk.page(
             "result.html",
             sent=sent,
-            answer=replace(answer, rely=(*desk.unchecked(sent), *answer.rely)),
+            answer=answer,
             made=self.audit.clock().isoformat(),
         )
 
@@ -218,10 +218,9 @@ class Pages:
 
     def _handout(self, desk: Desk, sent: Sent) -> Handout:
         made = _time(sent.typed.get(MADE, "")) or self.audit.clock()
-        out = handout(
+        return handout(
             desk.assess(sent), desk.installed.scorer, sent.codes, made, sent.estimate, desk.words
         )
-        return replace(out, rely=(*desk.unchecked(sent), *out.rely))
 
     async def _not_asked(self, desk: Desk, sent: Sent) -> Response:
         registry = desk.installed.scorer.registry

@@ -27,10 +27,10 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(current: Current) -> Iterator[str]:
+def served(current: Current, gate: Gate = LOOPBACK) -> Iterator[str]:
     """The address of a server that runs as long as this lasts."""
     config = uvicorn.Config(
-        application(current, LOOPBACK), port=0, http=Patience, log_level="error", access_log=False
+        application(current, gate), port=0, http=Patience, log_level="error", access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

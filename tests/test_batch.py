@@ -27,9 +27,15 @@ SPOILT = {
 
 @pytest.fixture(scope="module")
 def told(registry, candidates):
-    """Thirty patients as dictionaries, four of whom cannot be scored."""
+    """Thirty patients as dictionaries, four of whom cannot be scored.
+
+    Of every third one everything about scope was answered, of the next nothing, then the first.
+    """
+    scope = [one.name for one in registry.exclusions]
+    answered = [dict.fromkeys(scope, "no"), dict.fromkeys(scope), {scope[0]: "no"}]
     patients = [
         {"patient_id": f"P{place}"}
+        | answered[place % len(answered)]
         | {
             factor.name: factor.value_of(code)
             for factor, code in zip(registry.factors, codes.tolist(), strict=True)
@@ -138,6 +144,7 @@ def test_columns_of_a_file_hold_the_same_numbers(scorer, told, expected, tmp_pat
         listed = row["unknown"].split("; ") if row["unknown"] else []
         assert sorted(listed) == sorted(entry.factor for entry in record.unknown)
         assert row["cautions"].split("; ") == [caution.code for caution in record.cautions]
+        assert ("scope_unchecked" in row["cautions"]) == (place % 3 > 0)
         assert row["model"] == record.model.id
 
 

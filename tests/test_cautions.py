@@ -180,12 +180,13 @@ def listed(found, *standing):
 
 
 def test_a_table_lists_the_codes_of_the_same_cautions(trained, registry, candidates):
-    found = doubts(
-        trained.facts, trained.model.population.unusual(candidates[:300]), candidates[:300]
-    )
+    rows = candidates[:300]
+    unchecked = np.random.default_rng(3).random((300, len(registry.exclusions))) < 0.2
+    found = doubts(trained.facts, trained.model.population.unusual(rows), rows, unchecked)
     told = [[c.code for c in cautions(registry, found, row)] for row in range(300)]
     assert listed(found).tolist() == ["; ".join(codes) for codes in told]
     assert {code for codes in told for code in codes} == {
+        "scope_unchecked",
         "many_unknown",
         "outside_cohort",
         "unusual",

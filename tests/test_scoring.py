@@ -29,6 +29,12 @@ def reference(registry):
     return {factor.name: factor.value_of(factor.reference_code) for factor in registry.factors}
 
 
+@pytest.fixture(scope="module")
+def in_scope(registry):
+    """The answers of whom the registry is about."""
+    return {exclusion.name: "no" for exclusion in registry.exclusions}
+
+
 def reasons(record):
     return [(reason.factor, reason.code) for reason in record.reasons]
 
@@ -50,14 +56,35 @@ def test_the_reference_patient_has_the_reference_risk(scorer, reference):
     assert record.unknown == ()
 
 
-def test_a_patient_gets_the_numbers_of_the_row_of_codes(scorer, registry, candidates):
+def test_a_patient_gets_the_numbers_of_the_row_of_codes(scorer, registry, candidates, in_scope):
     for codes in candidates[:20]:
         told = {
             factor.name: factor.value_of(code)
             for factor, code in zip(registry.factors, codes.tolist(), strict=True)
         }
         scores = scorer.explainer.score(codes[None])
-        assert scorer.assess(told) == scorer.explainer.explain(scores, 0)
+        assert scorer.assess(told | in_scope) == scorer.explainer.explain(scores, 0)
+
+
+@pytest.mark.parametrize("left", [None, "", "unknown", "NA", "absent"])
+def test_what_was_not_answered_about_scope_is_said_and_moves_no_number(scorer, in_scope, left):
+    first, *others = scorer.registry.exclusions
+    answers = in_scope | {"age": 54}
+    asked = scorer.assess(answers)
+    answers[first.name] = left
+    if left == "absent":
+        del answers[first.name]
+    record = scorer.assess(answers)
+    (caution,) = set(record.cautions) - set(asked.cautions)
+    assert caution.code == "scope_unchecked"
+    assert first.question in caution.message
+    assert not any(other.question in caution.message for other in others)
+    assert (record.risk, record.interval, record.contributions) == (
+        asked.risk, asked.interval, asked.contributions,
+    )  # fmt: skip
+    german = scorer.in_language("de").assess(answers)
+    assert german.cautions != record.cautions
+    assert [one.code for one in german.cautions] == [one.code for one in record.cautions]
 
 
 def test_a_patient_of_whom_nothing_is_known_is_scored_and_says_so(scorer, registry):

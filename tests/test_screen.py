@@ -13,6 +13,7 @@ from browsing import chromium, fill, served, tab_to
 from spinecast.showing.sheet import Sheet
 from spinecast.showing.wording import sheet_of
 from spinecast.web.current import Current
+from spinecast.web.gate import Gate
 from spinecast.web.words import words
 
 pytestmark = pytest.mark.skipif(
@@ -26,7 +27,9 @@ EXAMPLE = {
     "lesion_type": "recurrent_disc_herniation", "prior_lumbar_surgeries": "1",
     "smoking_status": "current", "planned_procedure": "microdiscectomy",
 }  # fmt: skip
+TOKEN = "a-token-of-more-than-thirty-two-characters"
 WIDE = {"width": 1280, "height": 900}
+MIDDLING = {"width": 780, "height": 900}
 # A window of 1280 at 200% has as much room as one of 640; WCAG 1.4.10 asks for 320.
 NARROW = {"width": 320, "height": 640}
 ZOOMED = {"width": 640, "height": 450}
@@ -40,6 +43,13 @@ def current(bundle_folder) -> Current:
 @pytest.fixture(scope="module")
 def address(current) -> Iterator[str]:
     with served(current) as where:
+        yield where
+
+
+@pytest.fixture(scope="module")
+def locked(current) -> Iterator[str]:
+    """Where one has to log in; a browser takes a secure cookie from this machine without TLS."""
+    with served(current, Gate(frozenset({"127.0.0.1"}), TOKEN)) as where:
         yield where
 
 
@@ -182,6 +192,27 @@ def test_what_if_shows_both_side_by_side_and_leads_back(page, address, scorer):
     assert page.locator("h1").inner_text() == sheet(scorer, **EXAMPLE).answer
 
 
+@pytest.mark.parametrize("page", [{"viewport": MIDDLING}], ids=["780 px"], indirect=True)
+def test_answers_beside_each_other_stand_level_in_what_if(page, address):
+    said = words("de")
+    page.goto(f"{address}?lang=de")
+    known = {
+        "bmi": "31", "imaging_concordance": "partial_or_equivocal",
+        # The name of the second takes two lines where that of the first takes one.
+        "neuropathic_pain_features": "no", "widespread_pain_fibromyalgia": "no",
+    }  # fmt: skip
+    fill(page, known)
+    press(page, said("form.submit"))
+    press(page, said("what_if.title"))
+    page.locator("[name='if.bmi']").fill("900")
+    press(page, said("what_if.submit"))
+    assert page.locator(".grid .wrong").count() == 1
+    top = "all => all.map(one => Math.round(one.getBoundingClientRect().top))"
+    boxes = page.locator(".grid input, .grid select").evaluate_all(top)
+    assert len(boxes) == len(known)
+    assert boxes[0] == boxes[1] < boxes[2] == boxes[3]
+
+
 def test_going_back_loses_nothing(page, address):
     show(page, address, EXAMPLE)
     page.evaluate("setTimeout(() => history.back())")
@@ -220,6 +251,51 @@ def test_everything_works_without_javascript(page, address, scorer):
     press(page, EN("what_if.back"))
     press(page, EN("result.sheet"))
     page.locator("article.patient").wait_for()
+
+
+def log_in(page, address: str, language: str = "en") -> None:
+    page.goto(f"{address}login?lang={language}")
+    page.locator("#token").fill(TOKEN)
+    press(page, words(language)("login.submit"))
+
+
+@pytest.mark.parametrize(
+    "page", [{}, {"java_script_enabled": False}], ids=["script", "no script"], indirect=True
+)
+def test_one_logs_out_by_keyboard_and_going_back_shows_no_patient(page, locked, scorer):
+    from playwright.sync_api import Error
+
+    log_in(page, locked)
+    page.locator("#age").fill("54")
+    press(page, EN("form.submit"))
+    assert page.locator("h1").inner_text() == sheet(scorer, age="54").answer
+    leave = page.get_by_role("button", name=EN("page.logout"), exact=True)
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if leave.evaluate("one => one === document.activeElement"):
+            break
+    with page.expect_navigation(wait_until="load"):
+        page.keyboard.press("Enter")
+    assert page.locator("h1").inner_text() == EN("login.title")
+    assert page.context.cookies() == []
+    # The browser has kept no page, and would have to send the answers once more.
+    with pytest.raises(Error, match="ERR_CACHE_MISS"):
+        page.go_back()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("page", [{"viewport": NARROW}], ids=["320 px"], indirect=True)
+def test_logging_in_and_out_is_accessible_and_narrow_in_every_language(page, locked, language):
+    from axe_playwright_python.sync_playwright import Axe
+
+    log_in(page, locked, language)
+    page.goto(f"{locked}?lang={language}")
+    for leave in (True, False):
+        assert Axe().run(page).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if leave:
+            press(page, words(language)("page.logout"))
+    assert page.locator("h1").inner_text() == words(language)("login.title")
 
 
 def every_page(page, address: str) -> Iterator[str]:

@@ -23,8 +23,9 @@ from spinecast.showing.display import as_text
 from spinecast.showing.phrases import banner
 from spinecast.showing.wording import sheet_of
 from spinecast.web.answering import fingerprint
+from spinecast.web.app import look
 from spinecast.web.audit import Audit
-from spinecast.web.current import Current, Installed
+from spinecast.web.current import UNUSABLE, Current, Installed
 from spinecast.web.interface import answer
 from spinecast.web.printing import handout, pdf
 from spinecast.web.result import answer_of, standing_of
@@ -126,12 +127,21 @@ def test_everything_unknown_is_answered_and_says_so(asker, scorer):
     assert f"{len(scorer.registry.factors)} of {len(scorer.registry.factors)} factors" in page
 
 
-def test_what_was_not_asked_about_scope_is_said_on_page_and_sheet(asker, scorer):
+def test_what_was_not_asked_about_scope_is_said_once_on_page_and_sheet_and_to_programs(
+    asker, scorer
+):
     tumour, *others = scorer.registry.exclusions
+    asked = EXAMPLE | {tumour.name: "no"}
+    (caution,) = (
+        one["message"]
+        for one in asker.post("/api/assess", json=asked).json()["cautions"]
+        if one["code"] == "scope_unchecked"
+    )
     for path in ("/result", "/sheet"):
-        without = told(asker.post(path, data=EXAMPLE | {tumour.name: "no"}).text)
+        without = told(asker.post(path, data=asked).text)
+        assert without.count(caution) == 1
         assert tumour.question not in without
-        assert all(other.question in without for other in others)
+        assert all(without.count(other.question) == 1 for other in others)
         everyone = {one.name: "no" for one in scorer.registry.exclusions}
         assert "not checked:" not in told(asker.post(path, data=EXAMPLE | everyone).text)
 
@@ -340,7 +350,9 @@ def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bund
     assert current.installed is first
     told_ = asker.get("/healthz")
     assert told_.status_code == 200
-    assert "facts.json" in told_.json()["refused"]
+    assert "facts.json" in current.refused
+    assert told_.json()["refused"] == UNUSABLE
+    assert "/" not in told_.text, "whoever asks has not logged in"
     assert asker.post("/api/assess", json={}).status_code == 200
     shutil.rmtree(folder)
     current.look()
@@ -350,6 +362,20 @@ def test_a_model_that_is_swapped_serves_and_a_broken_one_does_not(tmp_path, bund
     current.look()
     assert current.refused == ""
     assert current.installed is not first
+
+
+def test_whoever_runs_the_server_is_told_once_why_a_new_model_is_not_used(
+    tmp_path, bundle_folder, capfd
+):
+    folder = tmp_path / "model"
+    shutil.copytree(bundle_folder, folder)
+    current = Current.start(folder)
+    (folder / "facts.json").write_text("{}")
+    for _ in range(3):
+        look(current)
+    said = capfd.readouterr().err
+    assert said.count("spinecast: ") == 1
+    assert "facts.json" in said
 
 
 def test_files_that_vanish_while_they_are_looked_at_do_not_end_the_watch(

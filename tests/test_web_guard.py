@@ -25,9 +25,9 @@ from asking import GATE, HOST, OURS, THEN, Asker
 from browsing import served
 from spinecast.errors import DataRefused, UsageRefused
 from spinecast.web import gate, guard, pages, patience
-from spinecast.web.audit import Audit, verify
+from spinecast.web.audit import Audit, alone, verify
 from spinecast.web.current import Current
-from spinecast.web.gate import COOKIE, Buckets, Gate
+from spinecast.web.gate import COOKIE, SESSION_SECONDS, Buckets, Gate, Sessions
 from spinecast.web.guard import name_of
 from spinecast.web.serving import Settings, gate_of, serve
 
@@ -82,7 +82,7 @@ def test_the_name_of_a_host_is_without_its_port(host, name):
         {"origin": f"http://{HOST}", "sec-fetch-site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/result", "/api/assess", "/sheet.pdf", "/login"])
+@pytest.mark.parametrize("path", ["/result", "/api/assess", "/sheet.pdf", "/login", "/logout"])
 def test_a_form_from_another_site_is_refused(current, headers, path):
     response = Asker.of(current).post(path, data=EXAMPLE, headers=headers)
     assert response.status_code == 403
@@ -232,16 +232,61 @@ def test_however_many_log_in_from_one_address_only_wrong_tokens_make_it_wait(loc
 
 @given(st.text(max_size=80))
 def test_no_invented_session_is_admitted(text):
-    assert not Gate(frozenset(), TOKEN).admits(text)
+    sessions = Sessions()
+    sessions.begin(0.0)
+    assert not sessions.holds(text, 0.0)
 
 
-def test_a_session_ends_and_is_worth_nothing_with_another_token():
-    ours = Gate(frozenset(), TOKEN)
-    assert ours.admits(ours.session())
-    assert not ours.admits(ours.session(now=0))
-    assert not Gate(frozenset(), TOKEN + "2").admits(ours.session())
-    until, _, signature = ours.session().partition(".")
-    assert not ours.admits(f"{int(until) + 1}.{signature}")
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+def test_a_session_ends_by_itself_or_when_it_is_ended_and_no_other_with_it(leaving):
+    sessions = Sessions()
+    begun = [sessions.begin(0.0) for _ in leaving]
+    assert len(set(begun)) == len(leaving)
+    for session, leaves in zip(begun, leaving, strict=True):
+        if leaves:
+            sessions.end(session)
+    assert [sessions.holds(session, 1.0) for session in begun] == [not one for one in leaving]
+    assert not any(sessions.holds(session, SESSION_SECONDS) for session in begun)
+
+
+def test_sessions_are_not_remembered_without_end(monkeypatch):
+    monkeypatch.setattr(gate, "MOST_SESSIONS", 3)
+    sessions = Sessions()
+    begun = [sessions.begin(0.0) for _ in range(5)]
+    assert [sessions.holds(session, 1.0) for session in begun] == [False] * 2 + [True] * 3
+
+
+def test_whoever_logs_out_is_let_in_no_more_and_others_still_are(locked):
+    def log_in() -> dict[str, str]:
+        cookie = locked.post("/login", data={"token": TOKEN}).headers["set-cookie"]
+        return {"cookie": cookie.partition(";")[0]}
+
+    leaving, staying = log_in(), log_in()
+    assert locked.get("/logout", headers=leaving).status_code == 405
+    assert locked.get("/", headers=leaving).status_code == 200
+    left = locked.post("/logout", data={"lang": "de"}, headers=leaving)
+    assert left.status_code == 303
+    assert left.headers["location"] == "/login?lang=de"
+    cookie = left.headers["set-cookie"]
+    assert cookie.startswith(f'{COOKIE}="";')
+    assert "max-age=0" in cookie.lower()
+    # A browser takes no word about a cookie with this prefix that lacks these.
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+    # Also with the cookie that was copied before.
+    assert locked.get("/", headers=leaving).headers["location"] == "/login"
+    assert locked.post("/api/assess", json=EXAMPLE, headers=leaving).status_code == 401
+    assert locked.get("/", headers=staying).status_code == 200
+
+
+def test_only_where_one_logs_in_can_one_log_out(asker, locked):
+    assert "/logout" not in asker.get("/").text
+    cookie = locked.post("/login", data={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    for path in ("/", "/model", "/result", "/what-if", "/sheet"):
+        method, sent = ("GET", {}) if path == "/model" else ("POST", {"data": EXAMPLE})
+        page = locked.ask(method, path, headers={"cookie": cookie}, **sent).text
+        assert page.count('<form method="post" action="/logout">') == 1
+    assert "/logout" not in locked.get("/login").text
 
 
 def test_a_broken_cookie_is_no_session(locked):
@@ -337,6 +382,44 @@ def test_an_altered_audit_is_refused_with_the_line(current, tmp_path, spoil):
 def test_an_audit_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(UsageRefused, match="audit"):
         Audit.open(tmp_path / "nowhere" / "audit.jsonl")
+
+
+def test_a_second_server_on_one_audit_file_is_refused_before_it_listens(current, tmp_path):
+    path, link = tmp_path / "audit.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    told: list[str] = []
+    with alone(path):
+        for name in (path, link):
+            with pytest.raises(UsageRefused, match="another server writes to it") as refused:
+                serve(current, Settings(port=free_port(), audit=name), told.append)
+            assert "--audit" in str(refused.value)
+    assert told == []
+    with alone(path) as audit:
+        assert audit.path == path
+
+
+def test_a_server_that_was_killed_locks_nothing(current, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    holding = (
+        "import sys, time; from pathlib import Path; from spinecast.web.audit import alone\n"
+        "with alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageRefused, match="another server"), alone(path):
+            pass
+        process.kill()
+    with alone(path) as audit:
+        Asker.of(current, GATE, audit).post("/api/assess", json={})
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_an_audit_beside_which_no_lock_can_stand_is_refused(tmp_path):
+    with pytest.raises(UsageRefused, match="no such file"), alone(tmp_path / "none" / "audit"):
+        pass
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_line_that_does_not_fit_on_the_disk_leaves_the_audit_as_it_was(current, tmp_path):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 Numbers: TypeAlias = FloatArray | float
 OverColumns: TypeAlias = Callable[[Mapping[str, FloatArray]], Any]
 OverOne: TypeAlias = Callable[[Mapping[str, float]], float]

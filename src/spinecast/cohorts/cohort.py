@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from spinecast.errors import DataRefused, Problem
 from spinecast.exchange.redcap_records import as_cohort
 from spinecast.knowledge.factors import Registry
-from spinecast.logic import FloatArray
+from spinecast.logic import BoolArray, FloatArray
 from spinecast.patients.answers import INDEX_DATE, Field, fields
 from spinecast.patients.checking import (
     Surroundings,
@@ -33,6 +33,7 @@ from spinecast.patients.checking import (
     nothing_known,
     patient_ids,
     sites,
+    unanswered,
 )
 from spinecast.patients.patient import (
     PATIENT_ID,
@@ -139,6 +140,7 @@ class CheckedCohort:
         suggestions: ignored columns that look like a misspelt absent one, with its name.
         unknown: for every factor, of how many accepted patients it is unknown; none where there
             are no patients.
+        unchecked: of each accepted patient the questions about scope nobody answered, (n, E).
         empty_rows: rows without any entry, between others; they are no patients.
         set_aside: rows of a patient of whom the mapping chose another row (`site.mapping`).
         remarks: how the file was read, where that was not simply as it stands.
@@ -150,6 +152,7 @@ class CheckedCohort:
     absent_columns: tuple[str, ...]
     suggestions: Mapping[str, str]
     unknown: Mapping[str, int]
+    unchecked: BoolArray
     empty_rows: int = 0
     set_aside: int = 0
     remarks: tuple[str, ...] = ()
@@ -234,8 +237,11 @@ def check_table(
         fingerprint,
     )
     rejected = findings.rejected()
-    accepted = cohort if not len(rejected) else cohort.take(~findings.is_rejected())
-    found = _checked(accepted, rejected, table, reader)
+    unchecked = unanswered(columns, registry, len(table))
+    if len(rejected):
+        kept = ~findings.is_rejected()
+        cohort, unchecked = cohort.take(kept), unchecked[kept]
+    found = _checked(cohort, rejected, unchecked, table, reader)
     return replace(found, empty_rows=empty_rows, remarks=read.remarks)
 
 
@@ -273,7 +279,11 @@ def _instead(name: str, strangers: Sequence[str]) -> str:
 
 
 def _checked(
-    accepted: Cohort, rejected: Rejected, table: pd.DataFrame, reader: Reader
+    accepted: Cohort,
+    rejected: Rejected,
+    unchecked: BoolArray,
+    table: pd.DataFrame,
+    reader: Reader,
 ) -> CheckedCohort:
     known = {PATIENT_ID, SITE, *reader.fields}
     ignored = tuple(str(name) for name in table.columns if name not in known)
@@ -286,6 +296,7 @@ def _checked(
         absent,
         _misspelt(ignored, absent),
         dict(zip(reader.registry.names, unknown, strict=bool(len(accepted)))),
+        unchecked,
     )
 
 

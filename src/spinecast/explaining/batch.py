@@ -27,6 +27,7 @@ from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.exchange.redcap_records import as_cohort
 from spinecast.explaining.assessment import Assessment
 from spinecast.explaining.columns import Columns, Origin, writer
+from spinecast.explaining.explanation import Scores
 from spinecast.explaining.scoring import Scorer, name_of
 from spinecast.files import reason, whole_file
 from spinecast.patients.answers import Fault
@@ -57,6 +58,7 @@ class Patients:
         ids: each patient's id, "" without one, (n,).
         accepted: who can be scored, (n,).
         codes: the accepted patients' rows of codes, (accepted, F).
+        unchecked: which questions about scope nobody answered of them, (accepted, E).
         faults: why the others cannot, by their place in the file.
         alone: whether the file is one patient, not a list or a table.
         ignored: columns of a table that were not used.
@@ -68,6 +70,7 @@ class Patients:
     ids: ObjectArray
     accepted: BoolArray
     codes: FloatArray
+    unchecked: BoolArray
     faults: Mapping[int, tuple[Fault, ...]]
     alone: bool = False
     ignored: tuple[str, ...] = ()
@@ -88,7 +91,7 @@ class Patients:
         before = np.concatenate([[0], np.cumsum(self.accepted)])
         ends = np.linspace(0, len(self), -(-len(self) // ROWS_AT_ONCE) + 1).astype(int).tolist()
         return [
-            Block(self, slice(start, stop), self.codes[before[start] : before[stop]])
+            Block(self, slice(start, stop), slice(before[start], before[stop]))
             for start, stop in itertools.pairwise(ends)
         ]
 
@@ -100,11 +103,11 @@ class Patients:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring patients of a file: their places, and the codes of those who can be scored."""
+    """Neighbouring patients of a file: their places, and those of the ones who can be scored."""
 
     patients: Patients
     places: slice
-    codes: FloatArray
+    among: slice
 
     @property
     def _accepted(self) -> BoolArray:
@@ -114,10 +117,16 @@ class Block:
     def _ids(self) -> ObjectArray:
         return self.patients.ids[self.places]
 
+    def _scores(self, *, intervals: bool = True) -> Scores:
+        told = self.patients
+        return told.scorer.explainer.score(
+            told.codes[self.among], intervals=intervals, unchecked=told.unchecked[self.among]
+        )
+
     def assessments(self) -> Iterator[Assessment]:
         """Their records, in order."""
         scorer = self.patients.scorer
-        scores = scorer.explainer.score(self.codes)
+        scores = self._scores()
         rows = iter(range(len(scores)))
         for place, name in enumerate(self._ids, start=self.places.start):
             if place in self.patients.faults:
@@ -129,7 +138,7 @@ class Block:
         """Their scores in columns; what a refused patient does not have is null."""
         explainer = self.patients.scorer.explainer
         columns = Columns.of(explainer, intervals=intervals, origin=origin is not None)
-        scores = explainer.score(self.codes, intervals=intervals)
+        scores = self._scores(intervals=intervals)
         return columns.table(self._ids, self._accepted, self._reasons(), scores, origin)
 
     def _reasons(self) -> dict[int, str]:
@@ -190,6 +199,7 @@ def _from_table(scorer: Scorer, table: pd.DataFrame, checked: CheckedCohort) -> 
         ids,
         accepted,
         checked.accepted.codes,
+        checked.unchecked,
         faults,
         ignored=checked.ignored_columns,
         suggestions=checked.suggestions,
@@ -203,11 +213,13 @@ def _from_records(scorer: Scorer, path: Path) -> Patients:
     read = [scorer.read(record) for record in records]
     accepted = np.array([not faults for _, faults in read], dtype=bool)
     rows = [codes for codes, faults in read if not faults]
+    left = [scorer.unchecked(record) for record in itertools.compress(records, accepted)]
     return Patients(
         scorer,
         np.array([name_of(record) for record in records], dtype=object),
         accepted,
         np.array(rows).reshape(len(rows), len(scorer.registry.names)),
+        np.array(left, dtype=bool).reshape(len(rows), len(scorer.registry.exclusions)),
         {place: faults for place, (_, faults) in enumerate(read) if faults},
         alone=not isinstance(told, list),
     )

@@ -33,13 +33,15 @@ class Doubts:
     """Reasons not to rely on the answers for some patients, in columns.
 
     `unknown` and `unseen` (n, F) mark factors that are not known or whose value the cohort hardly
-    had; `unusual` (n,) marks rare combinations and `z` (n, F) says which factors make them so.
+    had; `unusual` (n,) marks rare combinations and `z` (n, F) says which factors make them so;
+    `unchecked` (n, E) marks the questions of scope nobody answered.
     """
 
     unknown: BoolArray
     unseen: BoolArray
     unusual: BoolArray
     z: FloatArray
+    unchecked: BoolArray
 
     @property
     def many_unknown(self) -> BoolArray:
@@ -52,23 +54,36 @@ class Doubts:
         Few combinations occur; each is written once. Returns the place of each patient's, (n,), and
         the combinations as text.
         """
-        names = ("many_unknown", "outside_cohort", "unusual")
-        marks = np.column_stack([self.many_unknown, self.unseen.any(axis=1), self.unusual])
+        names = ("scope_unchecked", "many_unknown", "outside_cohort", "unusual")
+        marks = np.column_stack(
+            [
+                self.unchecked.any(axis=1),
+                self.many_unknown,
+                self.unseen.any(axis=1),
+                self.unusual,
+            ]
+        )
         texts = [
             "; ".join([*standing, *itertools.compress(names, combination)])
             for combination in itertools.product((False, True), repeat=len(names))
         ]
-        return np.asarray(marks @ (4, 2, 1)), texts
+        return np.asarray(marks @ (8, 4, 2, 1)), texts
 
 
-def doubts(facts: CohortFacts, unusual: Unusual, codes: FloatArray) -> Doubts:
-    """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown."""
+def doubts(
+    facts: CohortFacts, unusual: Unusual, codes: FloatArray, unchecked: BoolArray | None = None
+) -> Doubts:
+    """What speaks against relying on the answers for rows of codes (n, F), NaN for unknown.
+
+    `unchecked` (n, E) marks the questions of scope nobody answered; None where nobody was asked.
+    """
     unknown = np.isnan(codes)
     return Doubts(
         unknown=unknown,
         unseen=facts.unseen(codes),
         unusual=unusual.tail < UNUSUAL,
         z=np.where(unknown, 0.0, unusual.z),
+        unchecked=np.zeros((len(codes), 0), dtype=bool) if unchecked is None else unchecked,
     )
 
 
@@ -76,6 +91,9 @@ def cautions(registry: Registry, found: Doubts, row: int) -> Iterator[Caution]:
     """The cautions of one patient, in words, with the factors they are about."""
     said = words(registry.language)
     unknown, unseen = np.flatnonzero(found.unknown[row]), np.flatnonzero(found.unseen[row])
+    if found.unchecked[row].any():
+        asked = np.array([one.question for one in registry.exclusions])[found.unchecked[row]]
+        yield Caution("scope_unchecked", said("caution.scope_unchecked", questions=" ".join(asked)))
     if found.many_unknown[row]:
         factors = len(registry.factors)
         message = said("caution.many_unknown", unknown=len(unknown), factors=factors)

@@ -41,6 +41,7 @@ from spinecast.modelling.model import Model
 from spinecast.modelling.preparation import Rows
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 # A value counts as possible for an unknown factor between these quantiles of what is expected.
 POSSIBLE = (0.05, 0.95)
@@ -81,10 +82,13 @@ class Explainer:
         """Risk of the reference patient."""
         return float(expit(self.model.reference_margin))
 
-    def score(self, codes: FloatArray, *, intervals: bool = True) -> Scores:
+    def score(
+        self, codes: FloatArray, *, intervals: bool = True, unchecked: BoolArray | None = None
+    ) -> Scores:
         """Risk, interval and contributions of rows of codes (n, F), NaN for unknown.
 
-        Without `intervals` their ends are NaN.
+        Without `intervals` their ends are NaN. `unchecked` (n, E) marks the questions of scope that
+        nobody answered; None where nobody was asked.
         """
         model = self.model
         rows, unusual = model.preparation.read(codes)
@@ -103,7 +107,7 @@ class Explainer:
             log_odds=reading.log_odds,
             literature=reading.literature,
             risk_points=reading.log_odds * slope[:, None],
-            doubts=doubts(self.facts, unusual, codes),
+            doubts=doubts(self.facts, unusual, codes, unchecked),
         )
 
     def explain(self, scores: Scores, row: int) -> Assessment:

@@ -25,6 +25,7 @@ from spinecast.patients.answers import Fault
 from spinecast.patients.patient import PATIENT_ID, Reader, reader_for
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,26 @@ class Scorer:
         patient_id = name_of(answers)
         if faults:
             return self.refuse(faults, patient_id)
-        return self.record(codes, patient_id)
+        return self.record(codes, patient_id, self.unchecked(answers))
 
     def read(self, answers: Mapping[str, object]) -> tuple[FloatArray, tuple[Fault, ...]]:
         """One patient's answers as a row of codes (F,), and everything that is wrong with them."""
         return self._reader.read(answers)
 
-    def record(self, codes: FloatArray, patient_id: str = "") -> Assessment:
-        """The record of a patient whose answers were read without a fault, (F,) codes."""
-        scored = self.explainer.explain(self.explainer.score(codes[np.newaxis]), 0)
+    def unchecked(self, answers: object) -> BoolArray:
+        """Which of the registry's questions about scope nobody answered, (E,)."""
+        return self._reader.unchecked(answers)
+
+    def record(
+        self, codes: FloatArray, patient_id: str = "", unchecked: BoolArray | None = None
+    ) -> Assessment:
+        """The record of a patient whose answers were read without a fault, (F,) codes.
+
+        `unchecked` (E,) marks the questions about scope nobody answered; None where nobody was
+        asked.
+        """
+        left = None if unchecked is None else unchecked[np.newaxis]
+        scored = self.explainer.explain(self.explainer.score(codes[np.newaxis], unchecked=left), 0)
         return replace(scored, patient_id=patient_id) if patient_id else scored
 
     def refuse(self, faults: tuple[Fault, ...], patient_id: str = "") -> Assessment:

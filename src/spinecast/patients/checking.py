@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinecast.logic import FloatArray
+from spinecast.knowledge.factors import Registry
+from spinecast.logic import BoolArray, FloatArray
 from spinecast.patients.answers import INDEX_DATE, UNKNOWN_WORDS, Fault, Field, shown
 from spinecast.patients.patient import PATIENT_ID, SITE, Reader, date_order_fault, excluded_fault
 from spinecast.patients.rejection import Findings, IntArray
@@ -110,6 +111,14 @@ def sites(table: pd.DataFrame) -> TextArray:
 
 def _stripped(column: pd.Series[str]) -> pd.Series[str]:
     return column.astype("str").fillna("").str.strip()
+
+
+def unanswered(columns: Mapping[str, FloatArray], registry: Registry, count: int) -> BoolArray:
+    """Which questions about scope nobody answered of so many rows, (n, E)."""
+    left = np.empty((count, len(registry.exclusions)), dtype=bool)
+    for at, exclusion in enumerate(registry.exclusions):
+        left[:, at] = np.isnan(columns[exclusion.name])
+    return left
 
 
 def nothing_known(table: pd.DataFrame) -> FloatArray:

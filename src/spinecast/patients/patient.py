@@ -19,7 +19,7 @@ from spinecast.errors import Problem, UsageRefused
 from spinecast.knowledge.factors import Exclusion, Impossible, Registry
 from spinecast.knowledge.rules import Rule, parse
 from spinecast.language import BASE, words
-from spinecast.logic import FloatArray
+from spinecast.logic import BoolArray, FloatArray
 from spinecast.patients.answers import (
     INDEX_DATE,
     DateField,
@@ -114,6 +114,15 @@ class Reader:
                 self._read_one(name, value, known, faults)
         faults.extend(self._across(known))
         return self._row(known), tuple(faults)
+
+    def unchecked(self, answers: object) -> BoolArray:
+        """Which of the questions about scope nobody answered, (E,)."""
+        told = answers if isinstance(answers, Mapping) else {}
+        return np.array([self._is_open(one.name, told) for one in self.registry.exclusions], bool)
+
+    def _is_open(self, name: str, answers: Mapping[str, object]) -> bool:
+        code = self.fields[name].of(answers.get(name))
+        return not isinstance(code, Fault) and math.isnan(code)
 
     def _read_one(
         self, name: str, value: object, known: dict[str, float], faults: list[Fault]

@@ -20,10 +20,11 @@ from spinecast.explaining.bundle import read_bundle
 from spinecast.explaining.columns import Columns
 from spinecast.explaining.explanation import Explainer
 from spinecast.patients.answers import as_text
-from spinecast.patients.checking import check_across, codes, nothing_known
+from spinecast.patients.checking import check_across, codes, nothing_known, unanswered
 from spinecast.patients.patient import PATIENT_ID, reader_for
 from spinecast.patients.rejection import Findings
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -71,17 +72,21 @@ def predictions(explainer: Explainer, table: pd.DataFrame) -> Predictions:
         trained_on: what kind of patients the model learnt from. What a refused row does not have
         is missing. Types do not change with the rows, as Spark asks (`mlflow.pyfunc.spark_udf`).
     """
-    given, findings = _read(explainer, table)
+    given, unchecked, findings = _read(explainer, table)
     scored = ~findings.is_rejected()
-    scores = explainer.score(given[scored])
+    scores = explainer.score(given[scored], unchecked=unchecked[scored])
     columns = Columns.of(explainer).table(_ids(table), scored, _reasons(findings), scores)
     told = Predictions(columns.to_pandas().set_axis(table.index))
     return told.assign(trained_on=pd.Series(explainer.identity.trained_on, table.index, dtype=str))
 
 
-def _read(explainer: Explainer, table: pd.DataFrame) -> tuple[FloatArray, Findings]:
-    """The patients as rows of codes, checked by the very rules a cohort file is checked by."""
-    reader = reader_for(explainer.model.registry)
+def _read(explainer: Explainer, table: pd.DataFrame) -> tuple[FloatArray, BoolArray, Findings]:
+    """The patients as rows of codes, checked by the very rules a cohort file is checked by.
+
+    And which questions about scope nobody answered.
+    """
+    registry = explainer.model.registry
+    reader = reader_for(registry)
     findings = Findings(np.arange(len(table)))
     columns = {
         name: codes(_typed(table[name]), field, findings)
@@ -90,7 +95,11 @@ def _read(explainer: Explainer, table: pd.DataFrame) -> tuple[FloatArray, Findin
         for name, field in reader.fields.items()
     }
     check_across(reader, columns, findings)
-    return np.column_stack([columns[name] for name in reader.registry.names]), findings
+    return (
+        np.column_stack([columns[name] for name in registry.names]),
+        unanswered(columns, registry, len(table)),
+        findings,
+    )
 
 
 def _typed(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from spinecast.explaining.scoring import Scorer
 from spinecast.language import Words
-from spinecast.logic import FloatArray
+from spinecast.logic import BoolArray, FloatArray
 from spinecast.patients.answers import Fault
 from spinecast.patients.patient import PATIENT_ID
 from spinecast.web.questions import Question
@@ -50,12 +50,14 @@ class Wrong:
 class Sent:
     """A form as it was sent.
 
-    `typed` holds every value as typed; `codes` the patient's row (F,), only to be used when nothing
-    is `wrong` and nobody is `excluded`.
+    `typed` holds every value as typed; `codes` the patient's row (F,) and `unchecked` which
+    questions about scope were left open (E,), only to be used when nothing is `wrong` and nobody is
+    `excluded`.
     """
 
     typed: Mapping[str, str]
     codes: FloatArray
+    unchecked: BoolArray
     wrong: tuple[Wrong, ...]
     excluded: tuple[Wrong, ...]
     estimate: int | None
@@ -72,7 +74,7 @@ class Sent:
 
 def empty(scorer: Scorer) -> Sent:
     """A form nobody has filled in."""
-    return Sent({}, scorer.read({})[0], (), (), None)
+    return Sent({}, scorer.read({})[0], scorer.unchecked({}), (), (), None)
 
 
 def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sent:
@@ -107,7 +109,7 @@ def read_form(scorer: Scorer, questions: Iterable[Question], body: bytes) -> Sen
     estimate = _estimate(typed)
     if estimate is None and ESTIMATE in typed:
         wrong.insert(0, Wrong((ESTIMATE,), "out_of_range", said("wrong.estimate")))
-    return Sent(typed, codes, tuple(wrong), excluded, estimate)
+    return Sent(typed, codes, scorer.unchecked(answers), tuple(wrong), excluded, estimate)
 
 
 def language_of(body: bytes) -> str:

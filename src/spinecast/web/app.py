@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
@@ -68,6 +69,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
         app.add_route(path, page, methods=["GET", "POST"])
     app.add_route("/model", pages.model, methods=["GET"])
     app.add_route("/login", pages.login, methods=["GET", "POST"])
+    app.add_route("/logout", pages.logout, methods=["POST"])
     app.add_route("/static/{name}", _static, methods=["GET"])
 
 
@@ -94,7 +96,15 @@ def _watching(current: Current) -> Callable[[FastAPI], AbstractAsyncContextManag
 async def _watch(current: Current) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        await asyncio.to_thread(current.look)
+        await asyncio.to_thread(look, current)
+
+
+def look(current: Current) -> None:
+    """Look at the model's folder; whoever runs the server is told, once, why it is not used."""
+    before = current.refused
+    current.look()
+    if current.refused not in ("", before):
+        print(f"spinecast: {current.refused}", file=sys.stderr)
 
 
 async def _static(request: Request) -> Response:

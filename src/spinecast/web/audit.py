@@ -1,6 +1,7 @@
 """An audit file: that a patient was scored, when and by which model, never with which answers.
 
-Each line carries the hash of the line before, so that one taken out or altered is noticed.
+Each line carries the hash of the line before, so that one taken out or altered is noticed. A server
+goes on from the line it wrote last, so no other one may write to the same file meanwhile.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.explaining.scoring import Scorer
@@ -21,6 +25,7 @@ from spinecast.logic import FloatArray
 from spinecast.web.answering import fingerprint
 
 BEGINNING = "0" * 64
+NOT_KEPT = "The audit cannot be kept"
 
 
 def now() -> dt.datetime:
@@ -51,7 +56,7 @@ class Audit:
             last = verify(path)
         except OSError as error:
             problem = Problem(str(path), reason(error), "the audit file must be writable")
-            raise UsageRefused("The audit cannot be kept", [problem]) from None
+            raise UsageRefused(NOT_KEPT, [problem]) from None
         return cls(path, _last=last)
 
     def note(self, door: str, scorer: Scorer, codes: FloatArray, status: str) -> None:
@@ -69,6 +74,44 @@ class Audit:
         chained = _chained(self._last, entry)
         _add(self.path, json.dumps(entry | {"hash": chained}) + "\n")
         self._last = chained
+
+
+@contextmanager
+def alone(path: Path | None) -> Iterator[Audit]:
+    """An audit file to which no other server writes as long as this lasts.
+
+    It is locked by the operating system, which frees the lock also when a server is killed; what
+    stays behind is an empty file beside it, which locks nothing.
+
+    Raises:
+        DataRefused: the file's chain is broken.
+        UsageRefused: another server writes to it, or the file or its folder is not writable.
+    """
+    if path is None:
+        yield Audit()
+        return
+    lock = _locked(path)
+    try:
+        yield Audit.open(path)
+    finally:
+        lock.release()
+
+
+def _locked(path: Path) -> FileLock:
+    # Beside the file itself, whatever link it is called by. Not the file: a lock may empty it.
+    file = path.resolve()
+    lock = FileLock(file.with_name(f".{file.name}.lock"))
+    try:
+        file.parent.stat()  # The lock would make a folder that is not there.
+        lock.acquire(timeout=0)
+    except Timeout:
+        given, allowed = "another server writes to it", "one server at a time keeps an audit file"
+        remedy = "Stop that one, or name another file with --audit."
+        raise UsageRefused(NOT_KEPT, [Problem(str(path), given, allowed, remedy)]) from None
+    except OSError as error:
+        allowed = "its folder must be there and writable, for a lock beside it"
+        raise UsageRefused(NOT_KEPT, [Problem(str(path), reason(error), allowed)]) from None
+    return lock
 
 
 def _add(path: Path, line: str) -> None:

@@ -1,7 +1,7 @@
 """The model in use: read once, watched, and replaced only by one that can be read.
 
-A model that is deleted or damaged while it serves goes on serving from memory; what is wrong with
-the folder is said by `/healthz`.
+A model that is deleted or damaged while it serves goes on serving from memory. Whoever runs the
+server is told what is wrong with the folder; `/healthz`, which anybody may ask, only that it is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from spinecast.promotion.answering import scorer_in_use
 from spinecast.web.questions import Form, form_of
 
 NO_MODEL, GONE = "there is no model yet", "the folder is gone; the model read before still answers"
+UNUSABLE = "what lies there now cannot be used; whoever runs the server is told why"
 Stamp = tuple[int, ...]
 # The stamp of no folder: what could not be read is new at the next look.
 UNREAD: Stamp = (-1,)
@@ -95,6 +96,11 @@ class Current:
         if current._stamp:
             current.installed, current.refused = current._read(), ""
         return current
+
+    @property
+    def said_to_anybody(self) -> str:
+        """The same without a path or anything else of this machine."""
+        return self.refused if self.refused in ("", NO_MODEL, GONE) else UNUSABLE
 
     def look(self) -> None:
         """Use what lies there now, if it is new and can be used; else say why not."""

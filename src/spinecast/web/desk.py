@@ -21,15 +21,16 @@ from spinecast.web.words import words
 
 @dataclass(frozen=True)
 class Desk:
-    """The model of one request, and the language it is answered in."""
+    """The model of one request, the language it is answered in, and whether one had to log in."""
 
     installed: Installed
     words: Words
+    locked: bool = False
 
     def assess(self, sent: Sent) -> Assessment:
         """The record of what was sent."""
         name = sent.typed.get(PATIENT_ID, "").strip()
-        return self.installed.scorer.record(sent.codes, name)
+        return self.installed.scorer.record(sent.codes, name, sent.unchecked)
 
     def spoken(self, sent: Sent) -> dict[str, str]:
         """The patient's answers by name, as one says them."""
@@ -49,16 +50,6 @@ class Desk:
         definition = scorer.registry.outcome.definitions.get(name)
         return definition.title if definition else ""
 
-    def unchecked(self, sent: Sent) -> tuple[str, ...]:
-        """That nobody said whether the patient is within scope, where nobody did."""
-        exclusions = self.installed.scorer.registry.exclusions
-        left = [
-            one.question
-            for one in exclusions
-            if sent.typed.get(one.name, "").strip() in ("", UNKNOWN)
-        ]
-        return (self.words("rely.scope_open", questions=" ".join(left)),) if left else ()
-
     def page(self, template: str, status: int = 200, **told: object) -> Response:
         """A page with the model's banner."""
         explainer = self.installed.scorer.explainer
@@ -66,13 +57,15 @@ class Desk:
             template, self.words, status,
             banner=banner(explainer.identity.trained_on, self.words.language),
             languages=self.installed.languages, identity=explainer.identity, facts=explainer.facts,
-            registry=self.installed.scorer.registry, name_of=self.installed.labels, **told,
+            registry=self.installed.scorer.registry, name_of=self.installed.labels,
+            locked=self.locked, **told,
         )  # fmt: skip
 
 
 def page(template: str, told: Words, status: int = 200, **values: object) -> Response:
     """A page in a language."""
-    values = {"banner": "", "identity": None, "languages": (), "sent": None} | values
+    nothing = {"banner": "", "identity": None, "languages": (), "sent": None, "locked": False}
+    values = nothing | values
     text = _templates().get_template(template).render(t=told, **values)
     return HTMLResponse(text, status, {"content-language": told.language})
 

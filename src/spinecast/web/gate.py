@@ -1,9 +1,14 @@
-"""Who may ask: the names this machine answers to, how often, the token and a browser's session."""
+"""Who may ask: the names this machine answers to, how often, the token and a browser's session.
+
+Sessions are kept in this process alone, so one that was ended is worth nothing to whoever copied
+it, and a restart ends all of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -17,7 +22,7 @@ SESSION_SECONDS = 12 * 3600
 BURST, A_SECOND = 60.0, 20.0
 # Wrong tokens an address may try before it has to wait, one regained in ten seconds.
 TRIES, TRIES_A_SECOND = 5.0, 0.1
-MOST_ADDRESSES = 10_000
+MOST_ADDRESSES = MOST_SESSIONS = 10_000
 
 
 @dataclass
@@ -43,6 +48,29 @@ class Buckets:
         self._left[address] = (min(left + 1, self.most), before)
 
 
+@dataclass
+class Sessions:
+    """The browsers that have shown the token: each session, and the time at which it ends."""
+
+    _until: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def begin(self, now: float) -> str:
+        """A new one, which nobody can guess; it ends by itself."""
+        session = secrets.token_urlsafe(32)
+        self._until[session] = now + SESSION_SECONDS
+        if len(self._until) > MOST_SESSIONS:
+            del self._until[next(iter(self._until))]
+        return session
+
+    def holds(self, session: str, now: float) -> bool:
+        """Whether it is ours and has not ended."""
+        return now < self._until.get(session, now)
+
+    def end(self, session: str) -> None:
+        """End it now; one that is none is no matter."""
+        self._until.pop(session, None)
+
+
 @dataclass(frozen=True)
 class Gate:
     """Who may ask: the names this machine answers to, and the token, "" on loopback."""
@@ -52,6 +80,7 @@ class Gate:
     secure: bool = False
     asked: Buckets = field(default_factory=lambda: Buckets(BURST, A_SECOND))
     tried: Buckets = field(default_factory=lambda: Buckets(TRIES, TRIES_A_SECOND))
+    sessions: Sessions = field(default_factory=Sessions)
 
     def knows(self, token: str) -> bool:
         """Whether this is the token; takes as long for a near miss as for a wild guess."""
@@ -69,20 +98,3 @@ class Gate:
             return "unauthorized"
         self.tried.give(address)
         return ""
-
-    def session(self, now: float | None = None) -> str:
-        """A session for a browser that has shown the token; it ends by itself."""
-        until = int((time.time() if now is None else now) + SESSION_SECONDS)
-        return f"{until}.{self._signed(until)}"
-
-    def admits(self, session: str) -> bool:
-        """Whether a session is ours and has not ended."""
-        until, _, signature = session.partition(".")
-        if not (until.isascii() and until.isdigit() and len(until) < len("1" * 15)):
-            return False
-        ours = self._signed(int(until))
-        same = hmac.compare_digest(ours.encode(), signature.encode("utf-8", "replace"))
-        return same and int(until) > time.time()
-
-    def _signed(self, until: int) -> str:
-        return hmac.new(self.token.encode(), b"session %d" % until, hashlib.sha256).hexdigest()

@@ -104,7 +104,8 @@ class Guard:
         if kind.lower() == "bearer":
             refused = self.gate.refuses(token.strip(), address)
         else:
-            refused = "" if self.gate.admits(_cookie(headers)) else "unauthorized"
+            known = self.gate.sessions.holds(_cookie(headers), time.time())
+            refused = "" if known else "unauthorized"
         return Problem(refused, REMEDIES[refused]) if refused else None
 
     def _is_ours(self, scope: Scope, headers: Headers) -> bool:

@@ -83,13 +83,16 @@ class Interface:
         return self._of_model(lambda installed: openapi(installed.scorer))
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002
-        """Whether patients can be scored, and why the newest model is not used, if so."""
+        """Whether patients can be scored, by which model, and whether a newer one is not used.
+
+        It is asked without a login, so it tells nothing of this machine, such as a path.
+        """
         installed = self.current.installed
         told = {
             "status": "ok" if installed else "no model",
             "model": installed.scorer.explainer.identity.id if installed else None,
             "trained_on": installed.scorer.explainer.identity.trained_on if installed else None,
-            "refused": self.current.refused or None,
+            "refused": self.current.said_to_anybody or None,
             "version": __version__,
         }
         return Response(to_json(told), 200 if installed else 503, media_type=JSON)
@@ -115,7 +118,7 @@ class Interface:
             self.audit.note("api", scorer, codes, "refused")
             raise Refused(problem_of(faults, trained_on))
         self.audit.note("api", scorer, codes, "scored")
-        return scorer.record(codes, name_of(answers))
+        return scorer.record(codes, name_of(answers), scorer.unchecked(answers))
 
     def _told(self, scorer: Scorer, answers: object) -> dict[str, Any]:
         """A patient among several: the record, or what is wrong."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -111,9 +112,17 @@ class Pages:
             return page("login.html", told, 401, wrong=True)
         response = RedirectResponse("/", 303)
         response.set_cookie(
-            COOKIE, self.gate.session(), SESSION_SECONDS,
+            COOKIE, self.gate.sessions.begin(time.time()), SESSION_SECONDS,
             secure=True, httponly=True, samesite="strict", path="/",
         )  # fmt: skip
+        return response
+
+    async def logout(self, request: Request) -> Response:
+        """End the session: the browser forgets it, and here it is worth nothing any more."""
+        self.gate.sessions.end(request.cookies.get(COOKIE, ""))
+        language = wanted((await self._typed(request)).get(LANGUAGE, ""), "", languages())
+        response = RedirectResponse(f"/login?{LANGUAGE}={language}", 303)
+        response.delete_cookie(COOKIE, "/", secure=True, httponly=True, samesite="strict")
         return response
 
     # --- pieces ------------------------------------------------------------------------------
@@ -161,7 +170,7 @@ class Pages:
         return desk.page(
             "result.html",
             sent=sent,
-            answer=replace(answer, rely=(*desk.unchecked(sent), *answer.rely)),
+            answer=answer,
             made=self.audit.clock().isoformat(),
         )
 
@@ -209,10 +218,9 @@ class Pages:
 
     def _handout(self, desk: Desk, sent: Sent) -> Handout:
         made = _time(sent.typed.get(MADE, "")) or self.audit.clock()
-        out = handout(
+        return handout(
             desk.assess(sent), desk.installed.scorer, sent.codes, made, sent.estimate, desk.words
         )
-        return replace(out, rely=(*desk.unchecked(sent), *out.rely))
 
     async def _not_asked(self, desk: Desk, sent: Sent) -> Response:
         registry = desk.installed.scorer.registry
@@ -229,11 +237,12 @@ class Pages:
         if installed is None:
             return None
         language = _language(request, installed.languages, typed)
-        return Desk(installed.in_language(language), words(language))
+        return Desk(installed.in_language(language), words(language), locked=bool(self.gate.token))
 
     def _no_model(self, request: Request) -> Response:
         refused = "" if self.current.refused == NO_MODEL else self.current.refused
-        return page("no_model.html", words(_language(request, languages())), 503, refused=refused)
+        told = words(_language(request, languages()))
+        return page("no_model.html", told, 503, refused=refused, locked=bool(self.gate.token))
 
     @staticmethod
     async def _typed(request: Request) -> Mapping[str, str]:

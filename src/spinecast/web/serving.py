@@ -14,7 +14,7 @@ from pathlib import Path
 from spinecast.errors import Problem, UsageRefused
 from spinecast.files import reason
 from spinecast.web.app import application
-from spinecast.web.audit import Audit
+from spinecast.web.audit import alone
 from spinecast.web.current import Current
 from spinecast.web.gate import Gate
 
@@ -70,7 +70,9 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
         say: told where to look, once the port is ours.
 
     Raises:
-        UsageRefused: the settings are not safe, or the port is taken; with every problem.
+        UsageRefused: the settings are not safe, the port is taken, or another server writes to the
+            audit file; with every problem.
+        DataRefused: the audit file was altered.
     """
     import uvicorn
 
@@ -78,25 +80,25 @@ def serve(current: Current, settings: Settings, say: Callable[[str], object]) ->
 
     gate = gate_of(settings)
     _try_certificate(settings)
-    audit = Audit.open(settings.audit)
-    taken = _socket(settings)
-    config = uvicorn.Config(
-        application(current, gate, audit),
-        http=Patience,
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=5,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-    )
-    # What is there now stays; looking through it for garbage would stop everybody for 0.1 s.
-    gc.freeze()
-    say(settings.address)
-    uvicorn.Server(config).run(sockets=[taken])
+    with alone(settings.audit) as audit:
+        taken = _socket(settings)
+        config = uvicorn.Config(
+            application(current, gate, audit),
+            http=Patience,
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+        # What is there now stays; looking through it for garbage would stop everybody for 0.1 s.
+        gc.freeze()
+        say(settings.address)
+        uvicorn.Server(config).run(sockets=[taken])
 
 
 def gate_of(settings: Settings) -> Gate:

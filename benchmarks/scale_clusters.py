@@ -44,8 +44,7 @@ SOURCE = Path(spinecast.__file__).parents[1]
 def clusters(folder: Path, rows: int) -> Iterator[Line]:
     """Each claim as it is measured."""
     patients = folder / f"shards-{rows}"
-    if not patients.exists():
-        shard_patients(patients, rows)
+    shard_patients(patients, rows)
     yield from _times(folder, patients, rows)
     if os.geteuid() or shutil.which("ip") is None:
         yield Line("moved by each worker", "not measured, which takes root and `ip`")
@@ -89,8 +88,7 @@ def _bytes(folder: Path, rows: int) -> Iterator[Line]:
         moved = []
         for size in sizes:
             patients = folder / f"moved-{size}"
-            if not patients.exists():
-                shard_patients(patients, size, shard_rows)
+            shard_patients(patients, size, shard_rows)
             moved.append(_moved(folder, patients, size, count))
         told = ", ".join(
             f"{size:,} rows {bytes_ / MEGABYTE:.1f} MB"

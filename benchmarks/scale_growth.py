@@ -55,8 +55,7 @@ def _runs(folder: Path, model: Path) -> dict[str, Callable[[int], Cost]]:
 
     def patients(size: int) -> Path:
         there = folder / f"patients-{size}"
-        if not there.exists():
-            write_patients(there, size)
+        write_patients(there, size)
         return there
 
     def checked(size: int) -> Cost:
@@ -67,9 +66,8 @@ def _runs(folder: Path, model: Path) -> dict[str, Callable[[int], Cost]]:
         return spinecast("score", patients(size), *given, "--processes", CORES, repeats=1)
 
     def trained(size: int) -> Cost:
-        shards = folder / f"shards-{size}"
-        if not shards.exists():
-            shard_patients(shards, size)
+        shards = folder.absolute() / f"shards-{size}"
+        shard_patients(shards, size)
         return train(shards)
 
     return {"check": checked, "score": scored, "train": trained}

@@ -56,10 +56,13 @@ def scoring(folder: Path, rows: int) -> Iterator[Line]:
 def write_patients(folder: Path, rows: int) -> np.ndarray:
     """Simulated patients in files; their answers repeat after `FILE_ROWS`, their ids do not.
 
-    Returns the codes of some.
+    Returns the codes of some. Nothing is written where they are there already.
     """
-    folder.mkdir()
     made = simulate(load_registry(), min(rows, FILE_ROWS), 5)
+    codes: np.ndarray = made.cohort().codes[:PEER_ROWS]
+    if folder.exists():
+        return codes
+    folder.mkdir()
     table = pa.Table.from_pandas(made.frame(), preserve_index=False)
     at = table.column_names.index("patient_id")
     for start in range(0, rows, FILE_ROWS):
@@ -68,7 +71,7 @@ def write_patients(folder: Path, rows: int) -> np.ndarray:
         named = table.slice(0, count).set_column(at, "patient_id", ids)
         file = folder / f"patients-{start:09d}.parquet"
         parquet.write_table(named, file, row_group_size=PART_ROWS)
-    return made.cohort().codes[:PEER_ROWS]
+    return codes
 
 
 def _contribute(file: Path, codes: np.ndarray) -> float:

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,14 @@ GROWN = TreeRecipe(depth=DEPTH, most_rounds=TREES, patience=TREES, least_gain=0.
 """Neither side stops before it has grown all its trees."""
 
 
+@dataclass(frozen=True)
+class Trained(Cost):
+    """What a training cost, the bytes it kept on disk between passes, and how many passes."""
+
+    kept: int = 0
+    passes: int = 0
+
+
 def recipe(rows: int) -> Recipe:
     """The recipe for so many rows; few are trained on like many."""
     large = LargeRecipe()
@@ -78,19 +88,30 @@ def training(folder: Path, rows: int) -> Iterator[Line]:
             ratio <= TIMES,
         )
     told = runs[0][0]
+    shards = sum(file.stat().st_size for file in patients.iterdir())
+    yield Line(
+        f"train {rows:,} rows: on disk, and how often read",
+        f"{shards / rows:.0f} bytes a patient in shards, {told.kept / rows:.0f} kept for "
+        f"{told.passes} passes over the patients",
+    )
     allowed = next(most for many, most in MEMORY.items() if rows <= many)
     goal = f"{allowed / GIGABYTE:g} GB"
     yield Line(f"train {rows:,} rows: memory", str(told), goal, told.peak <= allowed)
 
 
-def train(patients: Path) -> Cost:
+def train(patients: Path) -> Trained:
     """What our training costs on patients in shards."""
     return _run("ours", patients)
 
 
 def shard_patients(folder: Path, rows: int, shard_rows: int = SHARD_ROWS) -> None:
-    """Simulated patients whose outcome is known, in shards; answers repeat, ids do not."""
-    folder.mkdir(exist_ok=True)
+    """Simulated patients whose outcome is known, in shards; answers repeat, ids do not.
+
+    Nothing is written where they are there already.
+    """
+    if folder.exists():
+        return
+    folder.mkdir()
     registry = load_registry()
     different = max(1, DIFFERENT // shard_rows)
     for number, start in enumerate(range(0, rows, shard_rows)):
@@ -111,16 +132,24 @@ def shards_of(folder: Path) -> list[Shard]:
     return [Shard(one.path, one.known()) for one in rows]
 
 
-def ours(folder: Path, scratch: Path) -> None:
+def ours(folder: Path, scratch: Path) -> dict[str, int]:
+    """Train, and tell what was kept on disk and how often all patients were passed over."""
+    begun: Counter[str] = Counter()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        begun[stage] += done == 0 and total > 1
+
     shards = shards_of(folder)
     rows = sum(shard.rows for shard in shards)
     chosen = recipe(rows)
     plan = Plan.of(chosen, rows)
     assert plan is not None  # noqa: S101 - of a recipe for as many
     with workers(CORES) as share:
-        workshop = Workshop(scratch, share, threads=CORES)
+        workshop = Workshop(scratch, share, threads=CORES, progress=progress)
         given = shards, plan, load_registry(), chosen, workshop
         train_large(*given, trained_on="simulated", outcome="fbss_12m")
+    kept = sum(file.stat().st_size for file in scratch.iterdir())
+    return {"kept": kept, "passes": begun.total()}
 
 
 def theirs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -140,16 +169,17 @@ def measure(side: str, folder: Path) -> None:
     registry = load_registry()
     given = theirs(folder) if side == "theirs" else None
     settings = tree_settings(GROWN, registry, 1) | {"nthread": CORES}
+    told: dict[str, int] = {}
     before, start = _cpu(), time.perf_counter()
     with Watch(os.getpid()) as watch:
         if given is None:
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                ours(folder, Path(scratch))
+                told = ours(folder, Path(scratch))
         else:
             matrix = xgboost.QuantileDMatrix(given[0], label=given[1], nthread=CORES)
             xgboost.train(settings, matrix, TREES)
     wall, cpu = time.perf_counter() - start, _cpu() - before
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak": watch.peak}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak": watch.peak} | told))
 
 
 def _cpu() -> float:
@@ -171,7 +201,7 @@ measure(sys.argv[1], Path(sys.argv[2]))
 """
 
 
-def _run(side: str, folder: Path) -> Cost:
+def _run(side: str, folder: Path) -> Trained:
     told = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", MEASURED, side, str(folder)],
         check=True,
@@ -180,4 +210,4 @@ def _run(side: str, folder: Path) -> Cost:
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         cwd=Path(__file__).parent,
     )
-    return Cost(**json.loads(told.stdout.splitlines()[-1]))
+    return Trained(**json.loads(told.stdout.splitlines()[-1]))

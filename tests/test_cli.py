@@ -642,6 +642,28 @@ def test_no_file_with_patients_is_written_over(here, command):
     assert not Path("x.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "cohort", "--rejected", "cohort/rejected.parquet"),
+        ("train", "cohort", "--experiment", "none.toml", "--out", "cohort/model"),
+        ("update", "cohort", "--model", "none", "--out", "cohort/model"),
+        ("validate", "cohort", "--model", "none", "--out", "cohort"),
+        ("check", "cohort.parquet", "--engine", "dask"),
+        ("validate", "cohort.parquet", "--model", "demo", "--out", "x", "--scheduler", "tcp://x:1"),
+    ],
+)
+def test_what_would_harm_a_cohort_or_say_nothing_is_refused(here, bundle_folder, command):
+    spinecast("simulate", "--patients", "30", "--seed", "1", "--out", "cohort.parquet")
+    Path("cohort").mkdir()
+    shutil.copy("cohort.parquet", "cohort/a.parquet")
+    answer = spinecast(*(str(bundle_folder) if word == "demo" else word for word in command))
+    assert answer.code == 2
+    told = "read at once" if "cohort.parquet" in command else "is read"
+    assert told in answer.err
+    assert [file.name for file in Path("cohort").iterdir()] == ["a.parquet"]
+
+
 def test_scores_of_an_unknown_kind_are_refused_before_anything_is_read(here):
     answer = spinecast("score", "none.json", "--model", "none", "--out", "scores.pdf")
     assert answer.code == 2

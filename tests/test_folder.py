@@ -561,6 +561,31 @@ def test_options_of_a_folder_do_not_fit_a_file(spoken, bundle_folder, tmp_path):
     assert "2 problems" in said
 
 
+def test_scores_are_not_written_among_the_patients(spoken, bundle_folder, patients, tmp_path):
+    """All files of a folder are patients: what else lies there would make it none."""
+    cohort = put(patients.head(20), tmp_path / "cohort", [20])
+    code, said = spoken(cohort, "--model", bundle_folder, "--out", cohort / "out")
+    assert code == 2
+    assert "it lies in the folder that is read" in said
+    assert [file.name for file in cohort.iterdir()] == ["a.parquet"]
+
+
+@pytest.mark.parametrize(
+    "given", [("--engine", "dask"), ("--scheduler", "tcp://nowhere:1"), ("--engine", "processes")]
+)
+def test_an_engine_is_refused_for_a_file_that_is_read_at_once(
+    spoken, bundle_folder, patients, tmp_path, given
+):
+    cohort = put(patients.head(20), tmp_path / "cohort", [20]) / "a.parquet"
+    code, said = spoken(cohort, "--model", bundle_folder, "--out", tmp_path / "s.csv", *given)
+    if given[1] == "processes":  # which is what does it
+        assert code == 0
+    else:
+        assert code == 2
+        assert f"{given[0]}: given {given[1]}" in said
+        assert "a.parquet is read at once" in said
+
+
 def test_memory_that_does_not_suffice_is_refused_before_anything_is_written(
     spoken, bundle_folder, cohort, tmp_path
 ):

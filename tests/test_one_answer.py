@@ -98,12 +98,12 @@ def test_check(place, way):
     assert other.out.replace("0.parquet row 7", "row 7") == file.out
 
 
-def test_train(place, model):
+def test_train(place, model, registry):
     usual = model, train(place, "usual", "folder")  # nothing of it is done by anybody else
     large = [train(place, "large", way) for way in WAYS]
     for first, *others in (usual, large):
         for other in others:
-            same_model(first, other)
+            same_model(registry, first, other)
             one, told = read_bundle(first).training, read_bundle(other).training
             same(one["performance"], told["performance"], 1e-6)
             assert one.get("apart") == told.get("apart")
@@ -113,10 +113,20 @@ def test_train(place, model):
                 assert (other / TREES).read_bytes() == (first / TREES).read_bytes()
 
 
-def same_model(first, other):
-    one, two = (Scorer.load(folder).explainer.model for folder in (first, other))
+def same_model(registry, first, other):
+    """Coefficients, and whatever else a model's folder says, by what it says of patients."""
+    explainers = [Scorer.load(folder).explainer for folder in (first, other)]
+    one, two = (explainer.model for explainer in explainers)
     assert two.intercept == pytest.approx(one.intercept, abs=1e-8)
     np.testing.assert_allclose(two.beta, one.beta, atol=1e-8)
+    codes = simulate(registry, 60, 13).codes
+    told, again = (explainer.score(codes) for explainer in explainers)
+    assert np.isnan(told.rows.given).any()  # so the population has its say
+    for name in ("margin", "low", "high", "centile", "log_odds", "literature"):
+        expected, found = getattr(told, name), getattr(again, name)
+        np.testing.assert_allclose(found, expected, atol=1e-7, err_msg=name)
+    np.testing.assert_array_equal(again.doubts.unusual, told.doubts.unusual)
+    np.testing.assert_array_equal(again.doubts.unseen, told.doubts.unseen)
 
 
 def test_score(place, model):
@@ -139,7 +149,8 @@ def test_validate(place, model, registry):
     for way in WAYS:
         out = place / f"validated-{way}"
         ask(place, "validate", way, "--model", model, "--out", out)
-        told[way] = json.loads((out / "validation.json").read_text())["performance"]
+        told[way] = json.loads((out / "validation.json").read_text())
+        told[way].pop("data")  # the file's own name and fingerprint
     for way in WAYS:
         same(told["file"], told[way])
 
@@ -159,4 +170,4 @@ def test_update(place, model, registry):
     for one in found[1:]:
         rungs = [read_bundle(folder).training["update"]["rung"] for folder in (found[0], one)]
         assert rungs[0] == rungs[1]
-        same_model(found[0], one)
+        same_model(registry, found[0], one)

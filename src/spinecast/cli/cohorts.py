@@ -189,6 +189,7 @@ def _surveyed(
     from spinecast.judging.suspicion import MOST
 
     if not work.takes_parts(path):
+        work.refuse_engine(path)
         return _checked(path, registry, site, rejected)
     refuse_site(path, site)
     progress = console.Teller()

@@ -10,6 +10,7 @@ import click
 
 from spinecast.cli.options import (
     FILE,
+    refuse_same,
     registry_of,
     registry_option,
     runs_option,
@@ -63,6 +64,7 @@ def train(
     from spinecast.fitting.recipe import read_recipe
     from spinecast.sharing import cores
 
+    refuse_same(out, cohort)
     recipe = read_recipe(experiment)
     registry = registry_of(registry_folder)
     site, progress = site_of(site_file, registry), console.Teller()
@@ -140,6 +142,7 @@ def update(
     from spinecast.updating import journey, telling
     from spinecast.updating import ladder as ladders
 
+    refuse_same(out, cohort)
     recipe = ladders.read_ladder(ladder) if ladder else ladders.Ladder()
     parent = read_bundle(model_folder, registry_folder)
     registry = parent.explainer.model.registry
@@ -191,6 +194,7 @@ def validate(
     """
     from spinecast.judging.thresholds import declared
 
+    refuse_same(out, file)
     at = declared(thresholds, action)
     foreign = any((risks, outcomes, percent))
     if model_folder is not None and not foreign:

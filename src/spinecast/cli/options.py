@@ -71,10 +71,14 @@ def refuse_existing(path: Path) -> None:
 
 
 def refuse_same(out: Path, given: Path) -> None:
-    """What a command reads it does not write over."""
+    """What a command reads it does not write over, nor into: all files of a folder are patients."""
+    told = None
     if out.exists() and given.exists() and out.samefile(given):
-        problem = Problem(str(out), "it is the file read", "another file is needed")
-        raise UsageRefused("The file was not written", [problem])
+        told = "it is what is read", "another place is needed"
+    elif given.is_dir() and given.resolve() in out.resolve().parents:
+        told = "it lies in the folder that is read", "that one holds patients and nothing else"
+    if told:
+        raise UsageRefused("Nothing was written", [Problem(str(out), *told, "Name another place.")])
 
 
 def refuse_ending(out: Path, allowed: Sequence[str]) -> None:

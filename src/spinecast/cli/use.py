@@ -77,9 +77,12 @@ def score(
         out is not None and out.suffix == "" and patients.suffix.lower() == ".parquet"
     )
     _refuse_misfits(patients, out, site_file, pieces, into_folder=into_folder)
-    if out is not None and not into_folder:
-        refuse_ending(out, [*batch.ENDINGS, *SHOWN_AS])
+    if not into_folder:
+        work.refuse_engine(patients)
+    if out is not None:
         refuse_same(out, patients)
+        if not into_folder:
+            refuse_ending(out, [*batch.ENDINGS, *SHOWN_AS])
     if model_folder is None:
         scorer = scorer_in_use(models, registry_folder)
         console.note(f"Model in use: {scorer.bundle.folder} ({scorer.explainer.identity.id}).")
@@ -121,8 +124,6 @@ def _refuse_misfits(
     if into_folder and site_file is not None:
         remedy = "Map the files first."
         problems.append(Problem("--site", "given", "a folder is read in our columns", remedy))
-    if into_folder and out is not None and out.resolve() == patients.resolve():
-        problems.append(Problem("--out", "it is the folder read", "another folder is needed"))
     if not into_folder:
         problems += [
             Problem(f"--{name.replace('_', '-')}", "given", "it is for a folder of patients")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spinecast.cli.engine import engine_options, who_works
+from spinecast.cli.engine import HERE, engine_options, who_works
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import scratch_folder
 from spinecast.memory import MEMORY, READING, WHOLE_ROW, Budget, Toll
@@ -58,6 +58,23 @@ class Work:
         except DataRefused:  # whoever reads it says what is wrong
             return False
 
+    def refuse_engine(self, path: Path) -> None:
+        """A file that is read at once is nothing to share out.
+
+        Raises:
+            UsageRefused: an engine or its scheduler was named for it.
+        """
+        allowed = f"{path.name} is read at once, by this process"
+        remedy = "Leave it away; a folder of Parquet files is shared out."
+        given = {"--engine": self.engine, "--scheduler": self.scheduler}
+        problems = [
+            Problem(name, f"given {value}", allowed, remedy)
+            for name, value in given.items()
+            if value not in (None, HERE)
+        ]
+        if problems:
+            raise UsageRefused("There is nothing to share out", problems)
+
     def survey(
         self,
         path: Path,
@@ -102,6 +119,7 @@ class Work:
         from spinecast.cohorts.labelled import read_labelled
 
         if not self.takes_parts(path):
+            self.refuse_engine(path)
             return read_labelled(path, registry, definition, site)
         refuse_site(path, site)
         found = self.survey(path, registry, sample=sample, definition=definition, progress=progress)

@@ -16,16 +16,14 @@ GLANCE = 1000
 
 def are_identical(one: FloatArray, other: FloatArray) -> bool:
     """Whether two columns (n,), NaN unknown, agree in every patient of whom both are known."""
-    both = ~(np.isnan(one) | np.isnan(other))
-    glance = both[:GLANCE]
-    if (one[:GLANCE][glance] != other[:GLANCE][glance]).any():
+    if not _agree(one[:GLANCE], other[:GLANCE]) or not _agree(one, other):
         return False
-    known = one[both]
-    return (
-        len(known) >= FEWEST_KNOWN
-        and _odd_ones(known) >= ODD_ONES
-        and bool((known == other[both]).all())
-    )
+    known = one[~(np.isnan(one) | np.isnan(other))]
+    return len(known) >= FEWEST_KNOWN and _odd_ones(known) >= ODD_ONES
+
+
+def _agree(one: FloatArray, other: FloatArray) -> bool:
+    return not ((one != other) & ~(np.isnan(one) | np.isnan(other))).any()
 
 
 def _odd_ones(known: FloatArray) -> int:

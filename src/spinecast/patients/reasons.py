@@ -46,14 +46,14 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Occurrences:
     """How often a fault was found, and first where."""
 
     count: int
     first: Place
 
-    def __add__(self, other: Seen) -> Seen:
-        return Seen(self.count + other.count, min(self.first, other.first, key=_by_place))
+    def __add__(self, other: Occurrences) -> Occurrences:
+        return Occurrences(self.count + other.count, min(self.first, other.first, key=_by_place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Kind:
     """Reasons of one rule in one column: how many, and the faults, the most frequent first."""
 
     reasons: int
-    faults: Mapping[Fault, Seen]
+    faults: Mapping[Fault, Occurrences]
 
     @property
     def first(self) -> Place:
@@ -130,21 +130,21 @@ def _kinds(rejected: Rejected, rows: Rows) -> dict[tuple[str, str], Kind]:
     counts = np.bincount(rejected.reason_faults, minlength=size).tolist()
     first = np.zeros(size, dtype=np.int64)
     first[rejected.reason_faults[::-1]] = rejected.reason_rows[::-1]
-    seen: dict[tuple[str, str], list[tuple[Fault, Seen]]] = {}
+    seen: dict[tuple[str, str], list[tuple[Fault, Occurrences]]] = {}
     for fault, count, row in zip(rejected.faults, counts, first.tolist(), strict=True):
-        found = (fault, Seen(count, rows.place(row)))
+        found = (fault, Occurrences(count, rows.place(row)))
         seen.setdefault((fault.column, fault.rule), []).append(found)
     return {name: _kind(sum(one.count for _, one in of), of) for name, of in seen.items()}
 
 
-def _kind(reasons: int, found: Iterable[tuple[Fault, Seen]]) -> Kind:
-    together: dict[Fault, Seen] = {}
+def _kind(reasons: int, found: Iterable[tuple[Fault, Occurrences]]) -> Kind:
+    together: dict[Fault, Occurrences] = {}
     for fault, seen in found:
         together[fault] = together[fault] + seen if fault in together else seen
     return Kind(reasons, dict(nsmallest(MOST_GIVEN, together.items(), key=_by_count)))
 
 
-def _by_count(pair: tuple[Fault, Seen]) -> tuple[int, int, str]:
+def _by_count(pair: tuple[Fault, Occurrences]) -> tuple[int, int, str]:
     return -pair[1].count, pair[1].first.at, pair[0].given
 
 

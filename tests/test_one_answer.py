@@ -41,19 +41,25 @@ def place(registry, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one answer")
     made = simulate(registry, ROWS, 11).frame()
     made.loc[5, "nrs_back"] = 72
-    write_table(made, folder / "cohort.parquet")
-    (folder / "cohort").mkdir()
-    for number, part in enumerate(np.array_split(np.arange(ROWS), FILES)):
-        write_table(made.iloc[part], folder / "cohort" / f"{number}.parquet")
+    put(made, folder / "cohort")
+    put(simulate(registry, ROWS, 12).frame(), folder / "later")
     (folder / "large.toml").write_text(RECIPE + LARGE)
     (folder / "usual.toml").write_text(RECIPE)
     return folder
 
 
-def ask(place, command, way, *words):
-    """What a command says of the cohort, given in one of the ways."""
+def put(patients, where):
+    """The patients as a file, and in a folder of several."""
+    write_table(patients, where.with_suffix(".parquet"))
+    where.mkdir()
+    for number, part in enumerate(np.array_split(np.arange(len(patients)), FILES)):
+        write_table(patients.iloc[part], where / f"{number}.parquet")
+
+
+def ask(place, command, way, *words, cohort="cohort"):
+    """What a command says of a cohort, given in one of the ways."""
     where, *how = WAYS[way]
-    said = spinecast(command, place / where, *how, *words)
+    said = spinecast(command, place / where.replace("cohort", cohort), *how, *words)
     assert said.code in (0, 3), said.err
     return said
 
@@ -148,7 +154,7 @@ def test_validate(place, model, registry):
     told = {}
     for way in WAYS:
         out = place / f"validated-{way}"
-        ask(place, "validate", way, "--model", model, "--out", out)
+        ask(place, "validate", way, "--model", model, "--out", out, cohort="later")
         told[way] = json.loads((out / "validation.json").read_text())
         told[way].pop("data")  # the file's own name and fingerprint
     for way in WAYS:
@@ -156,17 +162,10 @@ def test_validate(place, model, registry):
 
 
 def test_update(place, model, registry):
-    other = simulate(registry, 400, 12, truth_seed=12, base_rate=0.3).frame()
-    write_table(other, place / "other.parquet")
-    (place / "other").mkdir()
-    write_table(other.iloc[:150], place / "other" / "a.parquet")
-    write_table(other.iloc[150:], place / "other" / "b.parquet")
-    found = []
-    for way, (where, *how) in WAYS.items():
-        where = where.replace("cohort", "other")
-        words = ("--model", model, "--out", place / f"updated-{way}")
-        assert spinecast("update", place / where, *how, *words).code == 0
-        found.append(place / f"updated-{way}")
+    put(simulate(registry, 400, 12, truth_seed=12, base_rate=0.3).frame(), place / "other")
+    found = [place / f"updated-{way}" for way in WAYS]
+    for way, out in zip(WAYS, found, strict=True):
+        ask(place, "update", way, "--model", model, "--out", out, cohort="other")
     for one in found[1:]:
         rungs = [read_bundle(folder).training["update"]["rung"] for folder in (found[0], one)]
         assert rungs[0] == rungs[1]

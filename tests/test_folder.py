@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -14,12 +16,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from ending import scheduler, started, wait_for, worker
 from spinecast.cli import main
 from spinecast.cluster import cluster
 from spinecast.errors import DataRefused, SpinecastError, UsageRefused
+from spinecast.explaining import journal
 from spinecast.explaining.batch import read_patients, write_scores
 from spinecast.explaining.columns import SCHEMA
 from spinecast.explaining.folder import score_parts
@@ -410,23 +415,152 @@ def test_an_altered_journal_is_refused(scorer, cohort, undisturbed, tmp_path):
         score(scorer, cohort, out)
 
 
-@pytest.mark.parametrize("where", ["footer", "ids", "factors"])
-def test_a_damaged_file_stops_no_other(scorer, patients, tmp_path, where):
-    source, out = put(patients, tmp_path / "in", [200, 200, 200], group=200), tmp_path / "out"
-    harmed = source / "b.parquet"
-    content = bytearray(harmed.read_bytes())
-    columns = parquet.read_metadata(harmed).row_group(0)
+def harm(file, where, group=0):
+    """Spoil the end of a file, or the ids or the last factor of one of its row groups."""
+    content = bytearray(file.read_bytes())
+    columns = parquet.read_metadata(file).row_group(group)
     column = columns.column(0 if where == "ids" else columns.num_columns - 1)
     start = column.dictionary_page_offset or column.data_page_offset
     if where == "footer":
         content[-20:] = b"x" * 20
     else:
         content[start : start + column.total_compressed_size] = b"x" * column.total_compressed_size
-    harmed.write_bytes(content)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("where", ["footer", "ids", "factors"])
+def test_a_damaged_file_stops_no_other_and_once_written_again_it_alone_is_scored(
+    scorer, patients, tmp_path, where
+):
+    source, out = put(patients, tmp_path / "in", [200, 200, 200], group=200), tmp_path / "out"
+    whole = (source / "b.parquet").read_bytes()
+    harm(source / "b.parquet", where)
+    for _ in range(2):
+        found = score_parts(scorer, parts_of(source, without_damaged=True), out)
+        assert [problem.where for problem in found.damaged] == ["b.parquet"]
+        assert noted(out) == ["a.parquet", "c.parquet"]
+        assert sorted(file.name for file in (out / "scores").iterdir()) == noted(out)
+    (source / "b.parquet").write_bytes(whole)
+    found, worked = score(scorer, source, out)
+    assert (found.rows, found.damaged, found.again, found.kept) == (COUNT, (), (), 2)
+    assert worked == ["b.parquet"]
+    assert score(scorer, source, out)[1] == []
+
+
+def test_a_file_of_which_one_part_was_damaged_is_scored_anew_once_it_is_written_again(
+    scorer, patients, tmp_path
+):
+    """Also where its parts are others now: nothing is left of the pieces of before."""
+    source, out = put(patients.head(300), tmp_path / "in", [200, 100]), tmp_path / "out"
+    harm(source / "a.parquet", "factors", group=1)
+    found = score_parts(scorer, parts_of(source, 100, without_damaged=True), out)
+    assert [problem.where for problem in found.damaged] == ["a.parquet"]
+    assert noted(out) == ["a-row-0000000002.parquet", "b.parquet"]
+    (source / "a.parquet").write_bytes(b"nothing")  # written again, and cut short
     found = score_parts(scorer, parts_of(source, without_damaged=True), out)
-    assert [problem.where for problem in found.damaged] == ["b.parquet"]
-    assert noted(out) == ["a.parquet", "c.parquet"]
-    assert sorted(file.name for file in (out / "scores").iterdir()) == noted(out)
+    assert (found.kept, [problem.where for problem in found.damaged]) == (1, ["a.parquet"])
+    patients.head(200).to_parquet(source / "a.parquet")
+    found, worked = score(scorer, source, out)
+    assert (found.rows, found.again, found.kept, worked) == (300, (), 1, ["a.parquet"])
+    assert read(out)["patient_id"].tolist() == patients.head(300)["patient_id"].tolist()
+    assert score(scorer, source, out)[1] == []
+
+
+def test_a_scored_file_that_is_damaged_later_is_called_so(scorer, patients, tmp_path):
+    source, out = put(patients.head(200), tmp_path / "in", [100, 100]), tmp_path / "out"
+    score(scorer, source, out)
+    harm(source / "b.parquet", "footer")
+    with pytest.raises(UsageRefused, match=r"b\.parquet: it was scored before and is damaged now"):
+        score_parts(scorer, parts_of(source, without_damaged=True), out)
+
+
+def test_a_file_that_was_never_scored_may_change_or_go(scorer, patients, tmp_path):
+    source, out = put(patients, tmp_path / "in", [200, 200, 200], group=200), tmp_path / "out"
+    for name in ("b", "c"):
+        harm(source / f"{name}.parquet", "factors")
+    score_parts(scorer, parts_of(source, without_damaged=True), out)
+    (source / "b.parquet").unlink()
+    patients.iloc[5:15].to_parquet(source / "c.parquet")
+    found, worked = score(scorer, source, out)
+    assert worked == ["c.parquet"]
+    assert (found.pieces, found.refused) == (2, 11)  # ten stand in the first file too
+
+
+def test_a_touched_file_is_the_same_file(scorer, cohort, undisturbed, patients, tmp_path):
+    source, out = shutil.copytree(cohort, tmp_path / "in"), tmp_path / "out"
+    score(scorer, source, out)
+    for _ in range(2):
+        os.utime(source / "b.parquet")
+        assert score(scorer, source, out)[1] == []
+
+
+@pytest.mark.parametrize(
+    "refused", ["filelock.FileLock.acquire", "pathlib.Path.mkdir", "pathlib.Path.unlink"]
+)
+def test_a_folder_that_is_not_writable_is_wrong_use_and_said_so(
+    scorer, cohort, undisturbed, tmp_path, monkeypatch, refused
+):
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    (out / "scores" / ".a.parquet.1.tmp").write_text("half")
+
+    def not_allowed(path, *_, exist_ok=False, **__):
+        if path == out:  # it is there
+            return
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refused, not_allowed)
+        with pytest.raises(UsageRefused, match=r"permission denied; a folder that can be written"):
+            score(scorer, cohort, out)
+    assert score(scorer, cohort, out)[1] == []  # nobody holds it
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=40).map(lambda told: told.replace(b"x", b"\n")), st.integers(1, 9))
+def test_only_what_follows_the_last_whole_line_is_cut_off(content, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "BLOCK", block)
+        file = io.BytesIO(content)
+        journal._end_line(file)
+    assert file.getvalue() == content[: content.rfind(b"\n") + 1]
+
+
+def test_a_line_is_added_without_reading_those_before(undisturbed, tmp_path, monkeypatch):
+    class Counted(io.BytesIO):
+        read_so_far = 0
+
+        def read(self, size=-1):
+            told = super().read(size)
+            self.read_so_far += len(told)
+            return told
+
+    file = Counted((undisturbed / "journal.jsonl").read_bytes())
+    journal._end_line(file)
+    assert file.read_so_far == 1
+
+
+def test_repeated_rows_are_looked_up_where_a_part_is_scored_and_not_sent_to_it(
+    scorer, patients, tmp_path
+):
+    """A file that stands there twice repeats every patient; a task is as small as any other."""
+    source, out = put(patients.head(200), tmp_path / "in", [200]), tmp_path / "out"
+    shutil.copy(source / "a.parquet", source / "b.parquet")
+    sizes = []
+
+    def seen(work, tasks):
+        sizes.extend(len(pickle.dumps(task)) for task in tasks if hasattr(task, "name"))
+        return map(work, tasks)
+
+    found = score_parts(scorer, parts_of(source), out, share=seen, rows_at_once=30)
+    assert found.refused == 200 + 1
+    assert max(sizes) < min(sizes) + 50 < 2_000
+    told = pd.read_parquet(out / "rejected/b.parquet")
+    repeated = told[told["rule"] == "duplicate_patient"]
+    assert repeated["row"].tolist() == list(range(2, 202))
+    assert repeated["allowed"].iloc[-1].endswith("stands in row 201 of a.parquet")
+    assert parquet.read_metadata(out / "rejected/b.parquet").num_row_groups == 7  # as they came
+    assert not list(out.glob(".scratch-*"))
+    assert score(scorer, source, out)[1] == []
 
 
 def test_a_full_disk_leaves_what_is_finished(scorer, cohort, undisturbed, tmp_path):

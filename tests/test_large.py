@@ -73,7 +73,7 @@ def trained(registry, patients, folder, *, cut=1, order=1, recipe=RECIPE, share=
         write_shard(folder / f"{at}.parquet", registry.names, patients.take(piece))
         for at, piece in enumerate(pieces)
     ]
-    plan = Plan.of(recipe, sum(shard.known() for shard in shards))
+    plan = Plan.of(recipe, int((~np.isnan(patients.y)).sum()))
     assert plan is not None
     workshop = Workshop(folder, share=share, **{"threads": 1} | more)
     return train_large(

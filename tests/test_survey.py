@@ -20,6 +20,7 @@ from spinecast.cohorts.cohort import check_table
 from spinecast.cohorts.definitions import compare_definitions
 from spinecast.cohorts.labelled import labelled
 from spinecast.cohorts.outcome import labels
+from spinecast.cohorts.sampling import SLACK, Drawn
 from spinecast.cohorts.store import Stored, write_shard
 from spinecast.cohorts.survey import survey
 from spinecast.cohorts.tally import Tally
@@ -168,6 +169,59 @@ def test_another_seed_draws_others_and_never_more_than_asked_for(rows, tiny, tmp
     assert max(map(len, drawn)) == 20
 
 
+def smallest(draws, among, most):
+    """The places of the smallest draws among some."""
+    return set(sorted(np.flatnonzero(among), key=lambda at: draws[at])[:most])
+
+
+@SLOW
+@given(
+    cuts=st.lists(st.integers(0, 60), max_size=5),
+    at_once=st.integers(1, 40),
+    followed_up=st.sampled_from([0, 3, 12, 60]),
+    known=st.integers(1, 25),
+)
+def test_known_outcomes_are_drawn_first_however_rare_and_no_more_than_asked_for(
+    rows, tiny, tmp_path, cuts, at_once, followed_up, known
+):
+    lost = rows.index >= followed_up
+    rows = rows.assign(
+        **{name: rows[name].mask(lost, "") for name in ("pain_followup", "revision")}
+    )
+    everybody = whole(rows, tiny, tmp_path).accepted
+    failed = labels(tiny, everybody.columns()).failed
+    draws = uniform(hashes(everybody.patient_id), 4)
+    alike = smallest(draws, draws < 5 / 60, 5)
+    first = smallest(draws, ~np.isnan(failed), known)
+    parts = parts_of(in_parts(rows, tmp_path / "parts", cuts, 7), at_once)
+    told = survey(parts, tiny, sample=5, known=known, seed=4, rows_at_once=at_once)
+    assert_same_cohort(told.sample, everybody.take(np.array(sorted(alike | first), dtype=int)))
+    assert told.sample.patient_id[told.alike].tolist() == [
+        everybody.patient_id[at] for at in sorted(alike)
+    ]
+    assert told.followed == labels(tiny, everybody.columns()).followed
+    if first:
+        found = told.labelled()
+        assert found.labels.known == len(first | {at for at in alike if failed[at] == failed[at]})
+        assert bool(found.sampled) == (found.labels.known < told.followed.known)
+
+
+def test_no_more_patients_are_held_while_reading_than_are_wanted(rows, tiny, tmp_path, monkeypatch):
+    held = []
+
+    def noted(self, other):
+        both = added(self, other)
+        held.append(sum(map(len, both.tables)))
+        return both
+
+    added = Drawn.__add__
+    monkeypatch.setattr(Drawn, "__add__", noted)
+    parts = parts_of(in_parts(rows, tmp_path / "parts", [13, 40], 7), 3)
+    told = survey(parts, tiny, sample=2, known=18, rows_at_once=3)
+    assert max(held) <= SLACK * 20 < told.followed.known * 2 * 18 / 60
+    assert told.labelled().labels.known == 18
+
+
 def test_several_processes_find_the_same_on_one_file_and_on_a_folder(rows, tiny, tmp_path):
     found = whole(rows, tiny, tmp_path)
     folder = in_parts(rows, tmp_path / "parts", [13, 40], 9)
@@ -237,6 +291,27 @@ def test_ones_of_a_column_whose_twos_stand_in_another_file_are_no_answer(tiny, t
         write_table(some.assign(**{column: code}), tmp_path / f"{name}.parquet")
     told = survey(parts_of(tmp_path), tiny, sample=EVERYBODY, rows_at_once=99).tally
     assert told.rejected == told.reasons.rules["ambiguous_code"] == 40
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    places=st.lists(st.integers(0, 200), min_size=1, max_size=5),
+    before=st.integers(0, 3),
+)
+def test_a_fingerprint_of_rows_is_the_same_where_the_same_is_said_of_them(sizes, places, before):
+    """Also once another file stands before: then all places are others."""
+    names = [f"{at}.parquet" for at in range(len(sizes))]
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    files = repeats.Files(tuple(starts), tuple(names))
+    moved = repeats.Files((0, *(at + before for at in starts)), ("first.parquet", *names))
+    if not before:
+        moved = repeats.Files(tuple(starts), tuple(name.upper() for name in names))
+    here, there = np.array(places, dtype=np.uint64), np.array(places, dtype=np.uint64) + before
+    said = [files.told(place) for place in here.tolist()]
+    same = said == [moved.told(place) for place in there.tolist()]
+    assert (files.fingerprint(here) == moved.fingerprint(there.astype(np.uint64))) == same
+    others = here + np.uint64(1)
+    assert files.fingerprint(here) != files.fingerprint(others)
 
 
 # --- what is kept of it on disk ------------------------------------------------------------------

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from spinecast.cli.work import Size
 from spinecast.errors import UsageRefused
 from spinecast.explaining.bundle import read_bundle, write_bundle
+from spinecast.fitting.recipe import Recipe
 from spinecast.judging import suspicion, validation
 from spinecast.memory import A_SAMPLED, FIXED, READING, SCORING, Budget
 from spinecast.patients.tables import write_table
+from spinecast.retraining.gathering import held_in_memory
 from spinecast.simulator.synthetic import simulate
 from spinecast.updating import journey
 from test_cli import spinecast
@@ -74,7 +76,7 @@ def test_a_validation_on_a_sample_says_so_and_counts_everybody(place, tmp_path, 
     told = json.loads((tmp_path / "validation.json").read_text())
     assert told["data"]["accepted"] == 299
     (said,) = [line for line in told["remarks"] if "a sample of" in line]
-    assert said.startswith("Of 299 accepted patients, a sample of 1")
+    assert said.startswith("Of 238 patients whose outcome is known, a sample of 150 was looked at")
     assert said in answer.out
     assert said in (tmp_path / "validation.txt").read_text()
 
@@ -85,9 +87,9 @@ def test_update_learns_from_a_sample_of_a_folder_and_says_so(place, tmp_path, mo
     answer = spinecast(*words)
     assert answer.code == 0
     story = read_bundle(tmp_path / "new").training["update"]
-    assert story["sampled"].startswith("Of 299 accepted patients, a sample of ")
+    assert story["sampled"].startswith("Of 238 patients whose outcome is known, a sample of 40 ")
     assert story["sampled"] in answer.err
-    assert story["patients"] < 40
+    assert story["patients"] == 40
     assert story["data"]["accepted"] == 299
 
 
@@ -169,6 +171,13 @@ def test_processes_that_nobody_asked_for_never_take_more_than_there_is(
         taken = FIXED * (many + (many > 1)) + A_SAMPLED * sampled + many * at_once * toll.row
         assert taken <= memory
         assert 1 <= many <= min(usable, parts)
+
+
+def test_a_training_on_very_many_rows_holds_no_more_than_it_asked_memory_for():
+    held = held_in_memory(Recipe(), 10**7)
+    assert held == held_in_memory(Recipe(), 10**9) == 240_000
+    with pytest.raises(UsageRefused, match="by 1 process with 240,000 patients in memory"):
+        Budget(FIXED + A_SAMPLED * held).rows_at_once(READING, 1, held)
 
 
 def test_as_many_processes_work_as_are_asked_for():

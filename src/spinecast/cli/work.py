@@ -80,7 +80,8 @@ class Work:
         path: Path,
         registry: Registry,
         *,
-        sample: int,
+        sample: int = 0,
+        known: int = 0,
         definition: str = "",
         rejected: Path | None = None,
         progress: Progress,
@@ -92,13 +93,16 @@ class Work:
         """
         from spinecast.cohorts.survey import survey
 
-        parts, processes, rows_at_once = self.cut(path, READING, lambda rows: min(sample, rows))
+        parts, processes, rows_at_once = self.cut(
+            path, READING, lambda rows: min(sample + known, rows)
+        )
         with self.shared(processes, path) as share:
             return survey(
                 parts,
                 registry,
                 definition=definition,
                 sample=sample,
+                known=known,
                 share=share,
                 rows_at_once=rows_at_once,
                 rejected=rejected,
@@ -115,14 +119,14 @@ class Work:
         sample: int,
         progress: Progress,
     ) -> LabelledCohort:
-        """A cohort with outcomes, of which at most so many patients are held in memory."""
+        """A cohort with outcomes; read in parts, at most so many whose outcome is known."""
         from spinecast.cohorts.labelled import read_labelled
 
         if not self.takes_parts(path):
             self.refuse_engine(path)
             return read_labelled(path, registry, definition, site)
         refuse_site(path, site)
-        found = self.survey(path, registry, sample=sample, definition=definition, progress=progress)
+        found = self.survey(path, registry, known=sample, definition=definition, progress=progress)
         return found.labelled()
 
     @contextmanager
@@ -143,14 +147,14 @@ class Work:
         from spinecast.cohorts.labelled import read_labelled
         from spinecast.fitting.large.passes import Workshop
         from spinecast.retraining import Gathered, gather
-        from spinecast.retraining.gathering import first_sample
+        from spinecast.retraining.gathering import held_in_memory
         from spinecast.sharing import cores
 
         in_parts = self.takes_parts(path)
         if in_parts:
             refuse_site(path, site)
             parts, processes, rows_at_once = self.cut(
-                path, READING, lambda rows: first_sample(recipe, rows)
+                path, READING, lambda rows: held_in_memory(recipe, rows)
             )
         else:
             labelled = read_labelled(path, registry, recipe.outcome, site)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spinecast.cohorts.cohort import CheckedCohort, Cohort, check
@@ -12,6 +12,7 @@ from spinecast.cohorts.outcome import Followed, Labels, labels
 from spinecast.cohorts.tally import Tally
 from spinecast.errors import DataRefused, Problem
 from spinecast.knowledge.factors import Registry
+from spinecast.logic import BoolArray
 from spinecast.site.declaration import Site
 
 
@@ -42,6 +43,8 @@ class LabelledCohort:
         tally: what became of all rows.
         followed: how many of all accepted patients failed.
         mapping_sha256: of the site.toml through which it was read, "" without one.
+        alike: of each patient whether it was drawn as everybody was, (n,); None where all were.
+            The others are there because their outcome is known.
     """
 
     name: str
@@ -50,15 +53,38 @@ class LabelledCohort:
     tally: Tally
     followed: Followed
     mapping_sha256: str = ""
+    alike: BoolArray | None = None
 
     @property
     def sampled(self) -> str:
-        """That these are a sample, as a sentence; "" where they are all accepted patients."""
-        if len(self.cohort) == self.tally.accepted:
+        """That these are a sample, as a sentence; "" where every known outcome is among them."""
+        if self.labels.known == self.followed.known:
             return ""
         return (
-            f"Of {self.tally.accepted:,} accepted patients, a sample of {len(self.cohort):,} was "
-            "looked at; counts of rows and outcomes are of all."
+            f"Of {self.followed.known:,} patients whose outcome is known, a sample of "
+            f"{self.labels.known:,} was looked at; counts of rows and outcomes are of all."
+        )
+
+    @property
+    def lost_elsewhere(self) -> int:
+        """Patients whose outcome is not known and who are not here, where all others are."""
+        if self.sampled:
+            return 0
+        here = int((~self.labels.is_known).sum())
+        return self.followed.patients - self.followed.known - here
+
+    @property
+    def representative(self) -> LabelledCohort:
+        """Those who stand for all accepted patients: the known are no more frequent among them."""
+        return self if self.alike is None or self.alike.all() else self.take(self.alike)
+
+    def take(self, rows: BoolArray) -> LabelledCohort:
+        """The patients in these rows; the counts stay those of all."""
+        return replace(
+            self,
+            cohort=self.cohort.take(rows),
+            labels=replace(self.labels, failed=self.labels.failed[rows]),
+            alike=None if self.alike is None else self.alike[rows],
         )
 
     @property

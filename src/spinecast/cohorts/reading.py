@@ -5,24 +5,23 @@ What is here runs in whichever process or machine shares the work, and sends bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from spinecast.cohorts.cohort import Cohort, DayArray, check_table
+from spinecast.cohorts.cohort import Cohort, check_table
 from spinecast.cohorts.definitions import Compared, compared
 from spinecast.cohorts.outcome import Followed, Labels, labels
+from spinecast.cohorts.sampling import Drawn, Wanted
 from spinecast.cohorts.store import Shard, Stored, write_shard
 from spinecast.cohorts.tally import Tally
 from spinecast.files import whole_file
 from spinecast.knowledge.factors import Registry
-from spinecast.logic import FloatArray
-from spinecast.patients.checking import Surroundings, TextArray
+from spinecast.patients.checking import Surroundings
 from spinecast.patients.draws import HashArray, hashes, uniform
 from spinecast.patients.parts import FIRST_ROW, Part
 from spinecast.patients.reasons import Reasons, Rows
@@ -38,7 +37,7 @@ class Look:
     Attributes:
         registry: what may be answered.
         definition: of the outcome.
-        chance: of an accepted patient to be drawn into the sample; 1 for everybody.
+        wanted: who is drawn into the samples.
         seed: of who is drawn.
         rows_at_once: rows held at a time.
         names_files: whether the cohort has several files.
@@ -50,13 +49,13 @@ class Look:
 
     registry: Registry
     definition: str
-    chance: float
+    wanted: Wanted
     seed: int
     rows_at_once: int
     names_files: bool = False
     store: Path | None = None
     pieces: Path | None = None
-    repeats: Repeats | None = None
+    repeats: Repeats = field(default_factory=Repeats)
     numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -70,60 +69,6 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Some:
-    """Patients of one table, as a `Cohort` holds them, and the number drawn for each."""
-
-    draws: FloatArray
-    patient_id: TextArray
-    codes: FloatArray
-    site: TextArray
-    index_date: DayArray
-    outcome: Mapping[str, FloatArray]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """Accepted patients drawn for the sample, table by table."""
-
-    tables: tuple[Some, ...]
-
-    @classmethod
-    def of(cls, accepted: Cohort, draws: FloatArray, chance: float) -> Drawn:
-        """Those whose draw is below the chance; everybody where it is 1."""
-        rows = draws < chance
-        kept = accepted if bool(rows.all()) else accepted.take(rows)
-        outcome = dict(kept.outcome)
-        return cls(
-            (Some(draws[rows], kept.patient_id, kept.codes, kept.site, kept.index_date, outcome),)
-        )
-
-    def __add__(self, other: Drawn) -> Drawn:
-        return Drawn(self.tables + other.tables)
-
-    def cohort(self, registry: Registry, most: int, fingerprint: str) -> Cohort:
-        """They as a cohort, in the order in which they stand.
-
-        Of more than `most`, those stay for whom the smallest numbers were drawn.
-        """
-        tables = self.tables
-        draws = np.concatenate([table.draws for table in tables])
-        rows = np.sort(np.argsort(draws, kind="stable")[:most])
-        together = Cohort(
-            registry,
-            np.concatenate([table.patient_id for table in tables]),
-            _stacked([table.codes for table in tables]),
-            np.concatenate([table.site for table in tables]),
-            np.concatenate([table.index_date for table in tables]),
-            {
-                name: np.concatenate([table.outcome[name] for table in tables])
-                for name in tables[0].outcome
-            },
-            fingerprint,
-        )
-        return together if len(rows) == len(together) else together.take(rows)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """What is sent back of a part; `+` of two neighbouring parts is that of both.
 
@@ -131,7 +76,7 @@ class Found:
         tally: what became of its rows.
         followed: how many failed, by the definition in use.
         compared: the same by every definition.
-        drawn: patients for the sample.
+        drawn: patients for the samples.
         numbers: of each yes/no column, the sets of 0, 1 and 2 that stood in a table together.
         shards: what was written of accepted patients.
         pieces: what was written of rejected rows.
@@ -171,15 +116,15 @@ def _tables(look: Look, task: Task) -> Iterator[Found]:
     """What is found in each table of a part."""
     before = task.start - task.part.first + FIRST_ROW  # places count like the rows of one file
     rows = Rows(task.part.path.name if look.names_files else "", before)
-    repeated = look.repeats.within(task.start, task.part) if look.repeats else {}
-    rest = Surroundings(repeated, look.numbers)
+    repeated = look.repeats.of(task.start, task.part)
     for at, table in enumerate(task.part.tables(look.rows_at_once)):
         name = f"{task.number:06d}-{at:06d}.parquet"
+        rest = Surroundings(repeated.within(table), look.numbers)
         yield _found(look, table, rows, rest, name)
 
 
 def _found(look: Look, table: pd.DataFrame, rows: Rows, rest: Surroundings, name: str) -> Found:
-    checked = check_table(table, look.registry, rest=rest.within(table.index))
+    checked = check_table(table, look.registry, rest=rest)
     accepted, rejected = checked.accepted, checked.rejected
     columns = accepted.columns()
     judged = labels(look.registry, columns, look.definition)
@@ -192,7 +137,7 @@ def _found(look: Look, table: pd.DataFrame, rows: Rows, rest: Surroundings, name
         Tally.of(checked, Reasons.of(rejected, rows), _span(table, before=rows.before)),
         judged.followed,
         compared(look.registry, columns),
-        Drawn.of(accepted, uniform(hashed, look.seed), look.chance),
+        Drawn.of(accepted, judged.is_known, uniform(hashed, look.seed), look.wanted),
         numbers_of(table, look.registry),
         _kept(look.store / name, accepted, judged, hashed) if look.store else (),
         pieces,
@@ -213,13 +158,3 @@ def _kept(path: Path, accepted: Cohort, judged: Labels, hashed: HashArray) -> tu
     with whole_file(path) as unfinished:
         write_shard(unfinished, accepted.registry.names, stored)
     return (Shard(path, len(stored)),)
-
-
-def _stacked(tables: Sequence[FloatArray]) -> FloatArray:
-    """Tables of codes below each other, each column in one piece as in every cohort."""
-    codes = np.empty((sum(map(len, tables)), tables[0].shape[1]), order="F")
-    start = 0
-    for table in tables:
-        codes[start : start + len(table)] = table
-        start += len(table)
-    return codes

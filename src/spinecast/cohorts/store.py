@@ -60,11 +60,6 @@ class Shard:
             codes[:, at] = table[name].to_numpy()
         return Stored(codes, table[OUTCOME].to_numpy(), table[HASH].to_numpy())
 
-    def known(self) -> int:
-        """Of how many of its patients the outcome is known."""
-        y = parquet.read_table(self.path, columns=[OUTCOME])[OUTCOME].to_numpy()
-        return int((~np.isnan(y)).sum())
-
 
 def write_shard(path: Path, names: Sequence[str], patients: Stored) -> Shard:
     """Write patients, whose codes belong to the factors of these names, to a shard."""

@@ -1,6 +1,6 @@
 """A cohort larger than memory, surveyed part by part.
 
-Whoever reads a part sends back counts, and of its patients only those drawn into the sample. Counts
+Whoever reads a part sends back counts, and of its patients only those drawn (`sampling`). Counts
 add up, and who is drawn hangs on the patient's id alone, so the answer is the same whatever the
 parts are and whoever read them. Where the sample holds everybody, it is the cohort itself.
 """
@@ -13,16 +13,20 @@ from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
+import numpy as np
+
 from spinecast.cohorts.cohort import CheckedCohort, Cohort, require_columns
 from spinecast.cohorts.definitions import DefinitionCount, compare_definitions, in_counts
 from spinecast.cohorts.labelled import LabelledCohort, usable
 from spinecast.cohorts.outcome import Followed, known_name, labels
 from spinecast.cohorts.reading import Found, Look, Task, read_part
+from spinecast.cohorts.sampling import Wanted
 from spinecast.cohorts.store import Shard
 from spinecast.cohorts.tally import Tally
 from spinecast.exchange.redcap_records import refuse_in_parts
 from spinecast.files import scratch_folder
 from spinecast.knowledge.factors import Registry
+from spinecast.logic import BoolArray
 from spinecast.patients import rejected_file
 from spinecast.patients.parts import Parts
 from spinecast.patients.repeats import find_repeats
@@ -42,6 +46,8 @@ class Survey:
         definitions: the same by every definition.
         sample: accepted patients, in the order of files and rows; all of them when they are no
             more than were asked for.
+        alike: of each of them whether it was drawn as everybody was, (n,); the others are there
+            because their outcome is known.
         shards: accepted patients whose outcome is known, on disk, where that was asked for.
     """
 
@@ -50,6 +56,7 @@ class Survey:
     followed: Followed
     definitions: tuple[DefinitionCount, ...]
     sample: Cohort
+    alike: BoolArray
     shards: tuple[Shard, ...] = ()
 
     @property
@@ -66,7 +73,10 @@ class Survey:
             DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
         """
         found = labels(self.sample.registry, self.sample.columns(), self.followed.definition)
-        return usable(LabelledCohort(self.name, self.sample, found, self.tally, self.followed))
+        told = LabelledCohort(
+            self.name, self.sample, found, self.tally, self.followed, alike=self.alike
+        )
+        return usable(told)
 
 
 def surveyed(checked: CheckedCohort, name: str) -> Survey:
@@ -79,6 +89,7 @@ def surveyed(checked: CheckedCohort, name: str) -> Survey:
         labels(cohort.registry, columns).followed,
         compare_definitions(cohort.registry, columns),
         cohort,
+        np.ones(len(cohort), dtype=np.bool_),
     )
 
 
@@ -88,6 +99,7 @@ def survey(
     *,
     definition: str = "",
     sample: int,
+    known: int = 0,
     seed: int = 0,
     share: Share = alone,
     rows_at_once: int,
@@ -97,11 +109,14 @@ def survey(
 ) -> Survey:
     """Read a whole cohort in bounded memory.
 
+    It is read a second time where so many outcomes are unknown that too few patients were drawn.
+
     Args:
         parts: the cohort on disk.
         registry: what may be answered.
         definition: of the outcome; the registry's own without it.
-        sample: how many accepted patients are kept in memory at most.
+        sample: how many accepted patients are kept in memory at most, whatever became of them.
+        known: how many whose outcome is known are kept at most, where the sample has fewer.
         seed: of who is drawn into the sample.
         share: who does the work; the files, and the scratch folder, are seen by all of them.
         rows_at_once: rows that each of them holds at a time.
@@ -118,7 +133,7 @@ def survey(
     look = Look(
         registry,
         known_name(registry.outcome, definition or registry.outcome.default),
-        min(1.0, sample / parts.rows),
+        Wanted.of(sample, known, parts.rows),
         seed,
         rows_at_once,
         names_files=len(parts.files) > 1,
@@ -129,15 +144,21 @@ def survey(
         look = replace(look, repeats=repeats, pieces=scratch if rejected else None)
         found = _read(parts, look, share, progress)
         if is_misread(found.numbers):
-            found = _read(parts, replace(look, numbers=deciding(found.numbers)), share, progress)
+            look = replace(look, numbers=deciding(found.numbers))
+            found = _read(parts, look, share, progress)
+        if found.drawn.known < min(known, found.followed.known):
+            look = replace(look, wanted=look.wanted.among(found.followed.known))
+            found = _read(parts, look, share, progress)
         if rejected:
             rejected_file.join(found.pieces, rejected, named=look.names_files)
+    drawn, alike = found.drawn.cohort(registry, parts.fingerprint)
     return Survey(
         parts.path.name,
         found.tally,
         found.followed,
         in_counts(registry, found.compared),
-        found.drawn.cohort(registry, sample, parts.fingerprint),
+        drawn,
+        alike,
         found.shards,
     )
 

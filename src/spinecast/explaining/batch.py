@@ -266,12 +266,12 @@ def write_scores(patients: Patients, path: Path | str, progress: Progress = sile
         UsageRefused: another ending, or the file cannot be written.
     """
     path = Path(path)
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
         problem = Problem(str(path), "its ending is not known", f"allowed: {', '.join(_WRITERS)}")
         raise UsageRefused("The scores cannot be written", [problem])
     with whole_file(path) as unfinished:
-        writer(patients, unfinished, progress)
+        write(patients, unfinished, progress)
 
 
 def _write_records(patients: Patients, path: Path, progress: Progress) -> None:

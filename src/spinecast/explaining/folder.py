@@ -21,11 +21,11 @@ from spinecast.cohorts.cohort import require_columns
 from spinecast.errors import DataRefused, Problem
 from spinecast.exchange.redcap_records import refuse_in_parts
 from spinecast.explaining.columns import SCHEMA
-from spinecast.explaining.journal import SCRATCH, Journal, Piece, Run, held
+from spinecast.explaining.holding import SCRATCH, held
+from spinecast.explaining.journal import Journal, Piece, Run
 from spinecast.explaining.pieces import Job, Task, score_part
 from spinecast.explaining.scoring import Scorer
 from spinecast.files import room_in, scratch_folder
-from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import ENDING, ROWS_AT_ONCE, Part, Parts
 from spinecast.patients.repeats import find_repeats
 from spinecast.patients.yes_no import Numbers, deciding, numbers_of_part, united
@@ -94,10 +94,10 @@ def score_parts(
     # Whoever shares the work may have another folder that names would be relative to.
     folder, out = scorer.bundle.folder.absolute(), out.absolute()
     job = Job(folder, registry_folder and registry_folder.absolute(), out, run, rows_at_once)
-    with held(out, replace=replace):
-        journal = Journal.open(out, run, parts.files)
-        tasks, damaged = _tasks(scorer, parts, out, share, rows_at_once)
-        standing = {t.name: _standing(t, journal, out) for t in tasks if t.name in journal.pieces}
+    with held(out, replace=replace), scratch_folder(out, prefix=SCRATCH) as scratch:
+        journal = Journal.open(out, run, parts.files, {one.where for one in parts.damaged})
+        job, tasks, damaged = _tasks(scorer, parts, job, share, scratch)
+        standing = {t.name: _standing(t, job, journal) for t in tasks if t.name in journal.pieces}
         kept = {name: piece for name, piece in standing.items() if piece is not None}
         todo = [task for task in tasks if task.name not in kept]
         done = dict(kept)
@@ -108,6 +108,7 @@ def score_parts(
                 journal.append("piece", told)
                 done[told.name] = told
             else:
+                journal.note_damaged(task.part.path)
                 damaged = [*damaged, told]
             rows += task.part.rows
             progress("rows scored", rows, total)
@@ -124,22 +125,21 @@ def score_parts(
 
 
 def _tasks(
-    scorer: Scorer, parts: Parts, out: Path, share: Share, rows_at_once: int
-) -> tuple[list[Task], list[Problem]]:
-    """The parts with what the others say of them, and what cannot be read of any."""
+    scorer: Scorer, parts: Parts, job: Job, share: Share, scratch: Path
+) -> tuple[Job, list[Task], list[Problem]]:
+    """The job with what the cohort says of its parts, these, and what cannot be read of any."""
     names = dict(zip(parts.parts, _names(parts.parts), strict=True))
-    look = partial(numbers_of_part, scorer.registry, rows_at_once)
+    look = partial(numbers_of_part, scorer.registry, job.rows_at_once)
     damaged: list[Problem] = []
     while True:
         try:
-            with scratch_folder(out, prefix=SCRATCH) as scratch, room_in(scratch):
-                repeats = find_repeats(parts, scratch, share, rows_at_once)
+            with room_in(scratch):
+                repeats = find_repeats(parts, scratch, share, job.rows_at_once)
                 nothing: Numbers = {}
                 numbers = deciding(reduce(united, share(look, parts.parts), nothing))
-                return [
-                    Task(part, names[part], Surroundings(repeats.within(start, part), numbers))
-                    for part, start in zip(parts.parts, parts.starts, strict=True)
-                ], damaged
+            pairs = zip(parts.parts, parts.starts, strict=True)
+            tasks = [Task(part, names[part], start) for part, start in pairs]
+            return replace(job, repeats=repeats, numbers=numbers), tasks, damaged
         except DataRefused as refused:
             broken = {problem.where for problem in refused.problems}
             readable = tuple(part for part in parts.parts if part.path.name not in broken)
@@ -158,8 +158,8 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
         yield f"{stem}{ENDING}" if alone_there else f"{stem}-row-{part.first:010d}{ENDING}"
 
 
-def _standing(task: Task, journal: Journal, out: Path) -> Piece | None:
+def _standing(task: Task, job: Job, journal: Journal) -> Piece | None:
     """The piece that was noted for a part, if it is still what would be written."""
     piece = journal.pieces[task.name]
-    same = (piece.groups, piece.rest) == (task.part.groups, task.fingerprint)
-    return piece if same and piece.stands_in(out) else None
+    same = (piece.groups, piece.rest) == (task.part.groups, job.rest(task))
+    return piece if same and piece.stands_in(job.out) else None

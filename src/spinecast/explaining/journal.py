@@ -1,33 +1,30 @@
 """What a folder of scores is made of: a line for each finished piece, so that work can go on.
 
     {"run": {model, schema, version, ...}}    what the scores rest on, the first line
-    {"input": {file, size, modified, sha256}} each file of patients
-    {"piece": {name, sha256, ...}}            each finished piece; the last line of a name counts
+    {"input": {file, size, modified, sha256}} each file of patients; sha256 is "" once it is damaged
+    {"piece": {name, sha256, ...}}            each finished piece
 
-A kill or a full disk may leave half a line at the end; it counts as none.
+The last line of a name counts, and a piece only if its file was not another one when it was made. A
+kill or a full disk may leave half a line at the end; it counts as none.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import Any, BinaryIO
 
 from spinecast.errors import DataRefused, Problem, UsageRefused
 from spinecast.files import reason
 from spinecast.patients.tables import file_fingerprint
 
-JOURNAL, LOCK = "journal.jsonl", ".lock"
+JOURNAL = "journal.jsonl"
 SCORES, REJECTED = "scores", "rejected"
-SCRATCH = ".scratch-"
-_OURS = (JOURNAL, LOCK, SCORES, REJECTED)
+BLOCK = 65_536
+"""Bytes of the journal looked at at once; most of its lines are shorter."""
 _ANOTHER = "Score into another folder, or begin anew with --replace."
 
 
@@ -44,7 +41,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file of patients: its name, size in bytes, time of change in ns, and SHA-256."""
+    """A file of patients: its name, size in bytes, time of change in ns, and SHA-256.
+
+    The SHA-256 is "" of a file that was found damaged: it may be written again, as another one.
+    """
 
     file: str
     size: int
@@ -85,6 +85,11 @@ class Piece:
     sha256: str
     rejected: str
 
+    def clear_from(self, out: Path) -> None:
+        """Take its files away."""
+        for folder in (SCORES, REJECTED):
+            (out / folder / self.name).unlink(missing_ok=True)
+
     def stands_in(self, out: Path) -> bool:
         """Whether its files are there, byte for byte as they were written."""
         return all(
@@ -104,27 +109,53 @@ class Journal:
     inputs: Mapping[str, Input]
 
     @classmethod
-    def open(cls, out: Path, run: Run, files: Iterable[Path]) -> Journal:
+    def open(
+        cls, out: Path, run: Run, files: Iterable[Path], damaged: Collection[str] = ()
+    ) -> Journal:
         """The folder's journal, begun if there is none.
+
+        A file that was never scored, or was damaged then, may have become another one since; what
+        was made of a damaged one is cleared away.
+
+        Args:
+            out: the folder.
+            run: what the scores rest on.
+            files: of patients.
+            damaged: names of those among them that cannot be read at all.
 
         Raises:
             UsageRefused: it tells of another model, program or input, or cannot be read.
         """
         path = out / JOURNAL
         lines = list(_lines(path))
-        known = {line["input"]["file"]: Input(**line["input"]) for line in lines if "input" in line}
+        known, pieces = _told(lines)
         now = {file.name: Input.of(file, known.get(file.name)) for file in files}
         runs = [line["run"] for line in lines if "run" in line]
-        if problems := [*_other_run(runs, run), *_other_input(known, now)]:
+        files_scored = {piece.file for piece in pieces.values()}
+        scored = {name: told for name, told in known.items() if name in files_scored}
+        if problems := [*_other_run(runs, run), *_other_input(scored, now, damaged)]:
             raise UsageRefused("The folder holds other scores", problems)
-        pieces = [_piece(line) for line in lines if "piece" in line]
-        journal = cls(path, {piece.name: piece for piece in pieces}, now)
+        changed = {n for n, told in now.items() if n not in known or told.sha256 != known[n].sha256}
+        for piece in pieces.values():
+            if piece.file in changed:  # it was damaged, or would have been refused
+                piece.clear_from(out)
+        standing = {name: piece for name, piece in pieces.items() if piece.file not in changed}
+        journal = cls(path, standing, now)
         if not runs:
             journal.append("run", run)
-        for name, told in now.items():
-            if name not in known:
-                journal.append("input", told)
+        for name in now:
+            if name in changed:
+                journal.append("input", now[name])
         return journal
+
+    def note_damaged(self, file: Path) -> None:
+        """Note that a file cannot be read, so that it may be written again.
+
+        Raises:
+            UsageRefused: it cannot be written, or there is no room.
+        """
+        if (told := self.inputs[file.name]).sha256:
+            self.append("input", replace(told, sha256=""))
 
     def refuse_changed(self, files: Iterable[Path]) -> None:
         """Refuse files that are not what they were when the journal was opened.
@@ -150,8 +181,8 @@ class Journal:
         """
         line = json.dumps({kind: asdict(told)}, ensure_ascii=False) + "\n"
         try:
-            with self.path.open("ab") as file:
-                _end_line(self.path, file.truncate)
+            with self.path.open("a+b") as file:
+                _end_line(file)
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -159,52 +190,6 @@ class Journal:
             allowed = "the folder must be writable and have room"
             problem = Problem(str(self.path), reason(error), allowed, "Then run it again.")
             raise UsageRefused("The scores cannot be noted", [problem]) from None
-
-
-@contextmanager
-def held(out: Path, *, replace: bool) -> Iterator[None]:
-    """Keep a folder to ourselves; the system lets go of it when this process ends, killed or not.
-
-    Raises:
-        UsageRefused: another run writes to it, it holds other files, or it cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        strangers = sorted(
-            file.name
-            for file in out.iterdir()
-            if file.name not in _OURS and not file.name.startswith(SCRATCH)
-        )
-    except OSError as error:
-        problem = Problem(str(out), reason(error), "a folder that can be written to is needed")
-        raise UsageRefused("The scores cannot be written", [problem]) from None
-    if strangers:
-        allowed = "a folder of its own, or one of earlier scores"
-        problem = Problem(str(out), f"it holds {strangers[0]}", allowed, "Name another folder.")
-        raise UsageRefused("The scores cannot be written", [problem])
-    try:
-        with FileLock(out / LOCK, timeout=0):
-            _tidy(out, replace=replace)
-            yield
-    except Timeout:
-        allowed = "one run at a time writes to a folder"
-        remedy = "Wait until it has ended; a run that was killed holds nothing."
-        problem = Problem(str(out), "another run is writing to it", allowed, remedy)
-        raise UsageRefused("The scores cannot be written", [problem]) from None
-
-
-def _tidy(out: Path, *, replace: bool) -> None:
-    """Clear away what a kill left behind; with `replace`, also what was finished."""
-    for left in out.glob(f"{SCRATCH}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    for folder in (out / SCORES, out / REJECTED):
-        if replace:
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(exist_ok=True)
-        for left in folder.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
-    if replace:
-        (out / JOURNAL).unlink(missing_ok=True)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -224,16 +209,39 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         yield told
 
 
+def _told(lines: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Input], dict[str, Piece]]:
+    """The files of patients and the pieces, by name, as the last lines have them."""
+    inputs: dict[str, Input] = {}
+    pieces: dict[str, Piece] = {}
+    for line in lines:
+        if "input" in line:
+            told = Input(**line["input"])
+            if told.file in inputs and told.sha256:  # another file, of which no piece was made
+                pieces = {name: one for name, one in pieces.items() if one.file != told.file}
+            inputs[told.file] = told
+        elif "piece" in line:
+            piece = _piece(line)
+            pieces[piece.name] = piece
+    return inputs, pieces
+
+
 def _piece(line: Mapping[str, Any]) -> Piece:
     told = dict(line["piece"])
     return Piece(**told | {"groups": tuple(told["groups"])})
 
 
-def _end_line(path: Path, truncate: Callable[[int], object]) -> None:
-    """Cut off half a line that a kill or a full disk left."""
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        truncate(content.rfind(b"\n") + 1)
+def _end_line(file: BinaryIO) -> None:
+    """Cut off half a line that a kill or a full disk left, reading no more than that."""
+    start = file.seek(0, os.SEEK_END)
+    wanted = 1
+    while start:
+        end, start = start, max(0, start - wanted)
+        file.seek(start)
+        if line_end := file.read(end - start).rfind(b"\n") + 1:
+            file.truncate(start + line_end)
+            return
+        wanted = BLOCK
+    file.truncate(0)
 
 
 def _other_run(runs: list[dict[str, Any]], run: Run) -> Iterator[Problem]:
@@ -244,10 +252,18 @@ def _other_run(runs: list[dict[str, Any]], run: Run) -> Iterator[Problem]:
                 yield Problem(f"{JOURNAL}, {name}", given, f"now it is {now}", _ANOTHER)
 
 
-def _other_input(known: Mapping[str, Input], now: Mapping[str, Input]) -> Iterator[Problem]:
+def _other_input(
+    scored: Mapping[str, Input], now: Mapping[str, Input], damaged: Collection[str]
+) -> Iterator[Problem]:
+    """Files of which there are pieces, and which are not what they were when these were made."""
     allowed = "pieces of one folder are of the same patients"
-    for name, told in known.items():
-        if name not in now:
+    for name, told in sorted(scored.items()):
+        if not told.sha256 and (name in now or name in damaged):
+            continue  # it may be written again, or still be damaged
+        if name in damaged:
+            given = "it was scored before and is damaged now"
+            yield Problem(name, given, allowed, f"Put it back as it was. {_ANOTHER}")
+        elif name not in now:
             yield Problem(name, "it was scored before and is not there", allowed, _ANOTHER)
         elif now[name].sha256 != told.sha256:
             yield Problem(name, "it is not the file that was scored before", allowed, _ANOTHER)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from spinecast.files import whole_file
 from spinecast.patients.answers import Fault
 from spinecast.patients.checking import Surroundings
 from spinecast.patients.parts import Part
+from spinecast.patients.repeats import Repeats
 from spinecast.patients.tables import file_fingerprint
 from spinecast.sharing import one_thread
 
@@ -30,30 +32,35 @@ REJECTIONS = "spinecast.rejected/1"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is done to every part: by which model, how, and where the pieces go."""
+    """What is done to every part: by which model, how, and where the pieces go.
+
+    `repeats` and `numbers` are what the whole cohort says of its parts: which rows repeat a patient
+    of an earlier row, and what numbers mean in yes/no columns.
+    """
 
     model: Path
     registry: Path | None
     out: Path
     run: Run
     rows_at_once: int
+    repeats: Repeats = field(default_factory=Repeats)
+    numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def rest(self, task: Task) -> str:
+        """A fingerprint of what is said of a part, "" where that is nothing."""
+        repeated = self.repeats.of(task.start, task.part).fingerprint
+        numbers = sorted((name, sorted(some)) for name, some in self.numbers.items())
+        told = json.dumps([repeated, numbers])
+        return hashlib.sha256(told.encode()).hexdigest() if repeated or numbers else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A part, the name of its piece, and what the rest of the cohort says of it."""
+    """A part, the name of its piece, and how many rows of the cohort come before it."""
 
     part: Part
     name: str
-    rest: Surroundings
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what the rest says, "" where that is nothing."""
-        repeated = sorted(self.rest.repeated.items())
-        numbers = sorted((name, sorted(some)) for name, some in self.rest.numbers.items())
-        told = json.dumps([repeated, numbers])
-        return hashlib.sha256(told.encode()).hexdigest() if repeated or numbers else ""
+    start: int
 
 
 def score_part(job: Job, task: Task) -> Piece | Problem:
@@ -66,32 +73,32 @@ def score_part(job: Job, task: Task) -> Piece | Problem:
     if scorer.explainer.identity.id != job.run.model:
         raise SpinecastError(f"{job.model} changed while it was used. Run again.")
     path = job.out / SCORES / task.name
-    rejections: list[pa.Table] = []
+    rejected = job.out / REJECTED / task.name
     schema = _columns(scorer, job.run).schema
-    rows = 0
+    rows = refused = 0
     try:
-        with whole_file(path) as unfinished, writer(str(unfinished), schema) as file:
-            for table, rejected in _tables(scorer, job, task):
+        with (
+            whole_file(path) as unfinished,
+            writer(str(unfinished), schema) as file,
+            _rejections_in(rejected) as reject,
+        ):
+            for table, reasons in _tables(scorer, job, task):
                 file.write_table(table, row_group_size=job.rows_at_once)
                 rows += len(table)
-                rejections += rejected
-    except DataRefused as refused:
-        return refused.problems[0]
-    refused_file = job.out / REJECTED / task.name
-    if rejections:
-        with whole_file(refused_file) as unfinished:
-            parquet.write_table(pa.concat_tables(rejections), unfinished)
-    else:
-        refused_file.unlink(missing_ok=True)
+                if reasons is not None:
+                    reject(reasons)
+                    refused += len(reasons.column("row").unique())
+    except DataRefused as unreadable:
+        return unreadable.problems[0]
     return Piece(
         task.name,
         task.part.path.name,
         task.part.groups,
         rows,
-        sum(len(table.column("row").unique()) for table in rejections),
-        task.fingerprint,
+        refused,
+        job.rest(task),
         file_fingerprint(path),
-        file_fingerprint(refused_file) if rejections else "",
+        file_fingerprint(rejected) if refused else "",
     )
 
 
@@ -104,20 +111,39 @@ def _columns(scorer: Scorer, run: Run) -> Columns:
     return Columns.of(scorer.explainer, intervals=run.intervals, origin=True)
 
 
-def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, list[pa.Table]]]:
-    """The scores of some rows at a time, and what is to be said of those refused."""
-    file = task.part.path.name
+@contextmanager
+def _rejections_in(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A file of rejected rows, written as they come: begun at the first, none without any."""
+    with ExitStack() as opened:
+        files: list[parquet.ParquetWriter] = []
+
+        def write(table: pa.Table) -> None:
+            if not files:
+                unfinished = opened.enter_context(whole_file(path))
+                file = parquet.ParquetWriter(str(unfinished), table.schema)
+                files.append(opened.enter_context(file))
+            files[0].write_table(table)
+
+        yield write
+    if not files:
+        path.unlink(missing_ok=True)
+
+
+def _tables(scorer: Scorer, job: Job, task: Task) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+    """The scores of some rows at a time, and what is to be said of those refused, if any."""
+    file, repeated = task.part.path.name, job.repeats.of(task.start, task.part)
     with one_thread():
         for text in task.part.tables(job.rows_at_once):
             if not len(text):
                 continue
-            patients = patients_of(scorer, text, task.rest.within(text.index))
+            rest = Surroundings(repeated.within(text), job.numbers)
+            patients = patients_of(scorer, text, rest)
             rows = text.index.to_numpy(dtype=np.int64)
             blocks = [
                 block.table(Origin(file, rows[block.places]), intervals=job.run.intervals)
                 for block in patients.blocks()
             ]
-            told = [_rejections(file, rows, patients.faults)] if patients.faults else []
+            told = _rejections(file, rows, patients.faults) if patients.faults else None
             yield pa.concat_tables(blocks), told
 
 

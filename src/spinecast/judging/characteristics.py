@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,19 @@ class Characteristic:
     quartiles: Mapping[str, Quartiles | None] | None
     known: Mapping[str, Cell]
     unknown: Mapping[str, Cell]
+
+    def with_all_of(self, other: Characteristic) -> Characteristic:
+        """The same, all patients being those of another table."""
+        levels = {name: {**by, ALL: other.levels[name][ALL]} for name, by in self.levels.items()}
+        return replace(
+            self,
+            levels=levels,
+            quartiles=self.quartiles
+            and other.quartiles
+            and {**self.quartiles, ALL: other.quartiles[ALL]},
+            known={**self.known, ALL: other.known[ALL]},
+            unknown={**self.unknown, ALL: other.unknown[ALL]},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""

@@ -24,6 +24,11 @@ from spinecast.judging.flow import Flow, flow
 from spinecast.knowledge.factors import BEFORE_SURGERY, Registry
 from spinecast.measures.evaluation import plain
 
+SAMPLED = (
+    "Outcomes are known of few, so patients with one are told beside the column of all, which is "
+    "of {patients:,} patients drawn whatever became of them."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
@@ -97,7 +102,7 @@ class Description:
 
 def describe(found: LabelledCohort) -> Description:
     """Describe the accepted patients of a file, and what became of the other rows."""
-    cohort, failed = found.cohort, found.labels.failed
+    cohort = found.cohort
     registry = cohort.registry
     source = {
         "name": found.name,
@@ -106,12 +111,12 @@ def describe(found: LabelledCohort) -> Description:
         "registry": registry.id,
     }
     rows, dates, outcome = flow(found), _dates(cohort), _outcome(found)
-    factors = characteristics(registry, cohort.codes, failed)
+    factors, method = _characteristics(found)
     return Description(
         source=source,
         flow=rows,
         characteristics=factors,
-        characteristics_method=METHOD,
+        characteristics_method=method,
         missing={one.factor: one.unknown["all"].share for one in factors},
         dates=dates,
         outcome=outcome,
@@ -119,6 +124,25 @@ def describe(found: LabelledCohort) -> Description:
         sites=_sites(cohort),
         in_words=" ".join(_in_words(cohort, rows, dates, outcome)),
     )
+
+
+def _characteristics(found: LabelledCohort) -> tuple[tuple[Characteristic, ...], str]:
+    """Every factor by outcome, and how to read that.
+
+    Where outcomes are seldom known, patients with one are more frequent here than in the cohort;
+    then the column of all is told of those who stand for it.
+    """
+    by_outcome, whole = _factors(found), found.representative
+    if whole is found:
+        return by_outcome, METHOD
+    pairs = zip(by_outcome, _factors(whole), strict=True)
+    method = f"{METHOD} {SAMPLED.format(patients=len(whole.cohort))}"
+    return tuple(one.with_all_of(other) for one, other in pairs), method
+
+
+def _factors(found: LabelledCohort) -> tuple[Characteristic, ...]:
+    cohort = found.cohort
+    return characteristics(cohort.registry, cohort.codes, found.labels.failed)
 
 
 def _dates(cohort: Cohort) -> dict[str, str | None]:
@@ -153,7 +177,7 @@ def _outcome(found: LabelledCohort) -> OutcomeDescription:
         known=labels.known,
         events=labels.failures,
         followup=_followup(cohort, labels.is_known),
-        outside_window=labels.outside_window,
+        outside_window=found.followed.outside_window,
     )
 
 

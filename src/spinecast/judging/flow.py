@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spinecast.cohorts.cohort import Cohort
 from spinecast.cohorts.grouping import NOT_KNOWN, groupings
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.disclosure import FEWEST, may_be_shown
@@ -87,20 +86,19 @@ def flow(found: LabelledCohort) -> Flow:
         accepted=tally.accepted,
         outcome_known=kept,
         lost=lost,
-        by_group=tuple(_lost_by_group(cohort, found.labels.failed, is_lost)),
+        by_group=tuple(_lost_by_group(found.representative)),
         loss_differences=differences,
         selective_loss=selective,
         in_words=_loss_in_words(lost, tally.accepted, differences, selective=selective),
     )
 
 
-def _lost_by_group(
-    cohort: Cohort, outcome: npt.NDArray[np.float64], is_lost: npt.NDArray[np.bool_]
-) -> Iterator[GroupLoss]:
+def _lost_by_group(found: LabelledCohort) -> Iterator[GroupLoss]:
     """All patients, then every group; shown are counts that give away no cell of a few."""
+    cohort, is_lost = found.cohort, ~found.labels.is_known
     everyone = np.ones(len(cohort), dtype=bool)
     yield from _losses("overall", "All patients", {"all patients": everyone}, is_lost)
-    for way in groupings(cohort, outcome):
+    for way in groupings(cohort, found.labels.failed):
         members = {name: way.members(name) for name in way.names}
         yield from _losses(way.by, way.label, members, is_lost)
 

@@ -75,6 +75,7 @@ def judge(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     level: float = LEVEL,
+    lost: int = 0,
 ) -> Judgement:
     """Hold predicted risks against outcomes; what cannot be computed is NaN and said in a note.
 
@@ -85,13 +86,15 @@ def judge(
         resamples: Bootstrap resamples of patients; see `ROWS_DRAWN` for many patients.
         seed: The same seed gives the same intervals, whatever the order of the rows.
         level: Confidence level of every interval.
+        lost: Patients beside these whose outcome is unknown; counted with those left out.
 
     Raises:
         ValueError: Shapes that differ, outcomes other than 0/1/NaN, risks outside [0, 1].
     """
     outcome, risks = np.asarray(y, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    drawn = min(resamples, max(FEWEST_RESAMPLES, ROWS_DRAWN // max(1, len(risks))))
-    performance = evaluate(outcome, risks, resamples=drawn, seed=seed, level=level)
+    patients = int((~np.isnan(outcome)).sum())
+    drawn = min(resamples, max(FEWEST_RESAMPLES, ROWS_DRAWN // max(1, patients)))
+    performance = evaluate(outcome, risks, resamples=drawn, seed=seed, level=level, lost=lost)
     known = ~(np.isnan(outcome) | np.isnan(risks))
     outcome, risks = outcome[known], risks[known]
     found = distance_intervals(outcome, risks, resamples=drawn, seed=seed, level=level)

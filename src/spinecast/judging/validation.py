@@ -103,7 +103,8 @@ def held_against(
     same_file = scorer.bundle.learned_from(labelled.facts.sha256)
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
     remarks += [labelled.sampled] if labelled.sampled else []
-    judgement = judge(labelled.labels.failed, risk, thresholds=thresholds)
+    lost = labelled.lost_elsewhere
+    judgement = judge(labelled.labels.failed, risk, thresholds=thresholds, lost=lost)
     compared = transport(scorer.explainer, training, labelled, judgement, own_patients=same_file)
     notes = (*remarks, *judgement.notes)
     return Validation(scorer, labelled, judgement, compared, same_file, notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -145,6 +145,7 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     level: float = LEVEL,
+    lost: int = 0,
 ) -> Performance:
     """How good these predictions were for these patients.
 
@@ -156,11 +157,13 @@ def evaluate(
         resamples: Bootstrap resamples of patients; 0 for no intervals.
         seed: The same seed gives the same intervals, whatever the order of the rows.
         level: Confidence level of the percentile intervals.
+        lost: Patients beside these whose outcome is unknown; counted with those left out.
 
     Raises:
         ValueError: Shapes that differ, outcomes other than 0/1/NaN, risks outside [0, 1].
     """
-    return _performance(_seen(y, {"risk": risk}, resamples, seed, level), "risk")
+    seen = _seen(y, {"risk": risk}, resamples, seed, level)
+    return _performance(replace(seen, left_out=seen.left_out + lost), "risk")
 
 
 def evaluate_all(

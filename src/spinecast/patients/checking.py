@@ -35,11 +35,6 @@ class Surroundings:
     repeated: Mapping[int, str] = field(default_factory=dict)
     numbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def within(self, rows: pd.Index[int]) -> Surroundings:
-        """What of it is said of these rows."""
-        here = {row: told for row, told in self.repeated.items() if row in rows}
-        return Surroundings(here, self.numbers)
-
 
 def codes(
     column: pd.Series[str], field: Field, findings: Findings, elsewhere: Iterable[str] = ()

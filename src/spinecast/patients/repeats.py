@@ -1,13 +1,16 @@
 """The same patient twice in a cohort larger than memory.
 
 Every row's id is hashed and written to scratch, sorted, so that those of equal hash can be looked
-at bucket by bucket, each of bounded size. A hash proves nothing: whose hash stands twice has the id
-read again, and only the id decides.
+at bucket by bucket. Rows of one id share a hash and so a bucket: the buckets are of about the same
+size unless one id stands in very many rows. A hash proves nothing: whose hash stands twice has the
+id read again, and only the id decides.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,23 +47,64 @@ class Files:
         row = f"row {place - self.starts[at] + FIRST_ROW}"
         return f"{row} of {self.names[at]}" if len(self.names) > 1 else row
 
+    def fingerprint(self, places: Places) -> bytes:
+        """SHA-256 of what `told` says of some rows, without saying it."""
+        starts = np.array(self.starts, dtype=np.uint64)
+        files, which = np.unique(
+            np.searchsorted(starts, places, side="right") - 1, return_inverse=True
+        )
+        names = [self.names[at] for at in files] if len(self.names) > 1 else []
+        found = hashlib.sha256(json.dumps(names).encode())
+        found.update(which.astype(np.uint64).tobytes())
+        found.update((places - starts[files][which]).tobytes())
+        return found.digest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """Rows of a part whose patients stand in an earlier row.
+
+    Attributes:
+        rows: their numbers, rising, (n,).
+        earlier: the places of those earlier rows in the cohort, (n,).
+        files: where these are.
+    """
+
+    rows: Places
+    earlier: Places
+    files: Files
+
+    def within(self, table: pd.DataFrame) -> dict[int, str]:
+        """Those of a table, by number, each with the earlier row in words."""
+        if not len(table):
+            return {}
+        low, high = np.searchsorted(self.rows, [table.index[0], table.index[-1] + 1])
+        places = map(self.files.told, self.earlier[low:high].tolist())
+        return dict(zip(self.rows[low:high].tolist(), places, strict=True))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of them all; "" where there are none."""
+        if not len(self.rows):
+            return ""
+        told = hashlib.sha256(self.rows.tobytes())
+        told.update(self.files.fingerprint(self.earlier))
+        return told.hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Rows whose patients stand in an earlier row, in files of scratch."""
+    """Rows whose patients stand in an earlier row, in files of scratch; without any, none do."""
 
-    found: tuple[Path, ...]
-    files: Files
+    found: tuple[Path, ...] = ()
+    files: Files = Files((), ())
 
-    def within(self, start: int, part: Part) -> dict[int, str]:
-        """Those of a part that begins after so many rows: row number, and the earlier one."""
+    def of(self, start: int, part: Part) -> Repeated:
+        """Those of a part that begins after so many rows of the cohort."""
         pairs = [_between(np.load(path, mmap_mode="r"), start, part.rows) for path in self.found]
         together = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), dtype=np.uint64)
-        rows, earlier = together[:, np.argsort(together[0])].tolist()
-        return {
-            row - start + part.first: self.files.told(place)
-            for row, place in zip(rows, earlier, strict=True)
-        }
+        rows, earlier = together[:, np.argsort(together[0])]
+        return Repeated(rows - np.uint64(start) + np.uint64(part.first), earlier, self.files)
 
 
 def find_repeats(parts: Parts, scratch: Path, share: Share, rows_at_once: int) -> Repeats:
@@ -84,7 +128,9 @@ def find_repeats(parts: Parts, scratch: Path, share: Share, rows_at_once: int) -
     buckets = -(-parts.rows // BUCKET_ROWS)
     look = partial(_repeats_in, parts, scratch, tuple(spilled), rows_at_once, buckets)
     found = tuple(path for path in share(look, range(buckets)) if path)
-    return Repeats(found, files_of(parts) if found else Files((), ()))
+    for path in spilled:
+        path.unlink(missing_ok=True)  # as large as the ids; what was found is mostly little
+    return Repeats(found, files_of(parts)) if found else Repeats()
 
 
 def files_of(parts: Parts) -> Files:

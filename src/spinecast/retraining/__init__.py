@@ -188,13 +188,7 @@ def _stored(labelled: LabelledCohort, scratch: Path) -> Sequence[Shard]:
 
 def _only(labelled: LabelledCohort, wanted: Callable[[HashArray], BoolArray]) -> LabelledCohort:
     """The patients who have a part in a plan; the counts stay those of all."""
-    rows = wanted(hashes(labelled.cohort.patient_id))
-    failed = labelled.labels.failed[rows]
-    return replace(
-        labelled,
-        cohort=labelled.cohort.take(rows),
-        labels=replace(labelled.labels, failed=failed),
-    )
+    return labelled.take(wanted(hashes(labelled.cohort.patient_id)))
 
 
 def _beside_patients(result: TrainingResult, judging: LabelledCohort) -> TrainingResult:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spinecast.cohorts.labelled import LabelledCohort
 from spinecast.cohorts.store import Shard
-from spinecast.cohorts.survey import Survey, survey
-from spinecast.fitting.large.plan import Plan
-from spinecast.fitting.recipe import LargeRecipe, Recipe
+from spinecast.cohorts.survey import survey
+from spinecast.fitting.recipe import Recipe
 from spinecast.knowledge.factors import Registry
 from spinecast.patients.parts import Parts
 from spinecast.progress import Progress, silent
 from spinecast.sharing import Share, alone
 
 TWICE = 2
-"""How many times the patients whom a plan draws are kept at first: most of a cohort's rows are
-accepted and their outcomes known, but not all."""
-MARGIN = 1.05
-"""The same once it is known how many are; draws below a share vary by their root."""
+"""How many times the patients whom a plan draws are kept: draws below a share vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,8 @@ class Gathered:
     """A cohort ready to be learned from.
 
     Attributes:
-        labelled: everybody, or, where that is too many, all of whom a plan needs more than sums.
+        labelled: everybody, or, where that is too many, all of whom a plan needs more than sums,
+            and beside them patients drawn whatever became of them, of whom to tell who was lost.
         shards: all patients whose outcome is known, on disk.
     """
 
@@ -37,10 +33,9 @@ class Gathered:
     shards: Sequence[Shard]
 
 
-def first_sample(recipe: Recipe, rows: int) -> int:
-    """How many patients of so many rows are held in memory at first."""
-    large = recipe.large
-    return min(rows, max(large.patients, TWICE * _drawn(large)))
+def held_in_memory(recipe: Recipe, rows: int) -> int:
+    """How many patients of so many rows are held in memory at most."""
+    return min(rows, 2 * _most(recipe))
 
 
 def gather(
@@ -54,8 +49,6 @@ def gather(
     progress: Progress = silent,
 ) -> Gathered:
     """Read a cohort for a training by this recipe.
-
-    It is read a second time where so many outcomes are unknown that too few patients were kept.
 
     Args:
         parts: the cohort on disk.
@@ -72,32 +65,23 @@ def gather(
     """
     store = scratch / "shards"
     store.mkdir()
-
-    def read(sample: int) -> Survey:
-        return survey(
-            parts,
-            registry,
-            definition=recipe.outcome,
-            sample=sample,
-            seed=recipe.seed,
-            share=share,
-            rows_at_once=rows_at_once,
-            store=store,
-            progress=progress,
-        )
-
-    sample = first_sample(recipe, parts.rows)
-    found = read(sample)
-    if sample < (needed := _needed(recipe, found.followed.known, parts.rows)):
-        found = read(needed)
+    most = _most(recipe)
+    found = survey(
+        parts,
+        registry,
+        definition=recipe.outcome,
+        sample=most,
+        known=most,
+        seed=recipe.seed,
+        share=share,
+        rows_at_once=rows_at_once,
+        store=store,
+        progress=progress,
+    )
     return Gathered(found.labelled(), found.shards)
 
 
-def _needed(recipe: Recipe, known: int, rows: int) -> int:
-    """Of how many rows the smallest draws hold everybody that a training needs in memory."""
-    plan = Plan.of(recipe, known)
-    return rows if plan is None else min(rows, math.ceil(MARGIN * plan.drawn * rows))
-
-
-def _drawn(large: LargeRecipe) -> int:
-    return 2 * large.held + large.sample
+def _most(recipe: Recipe) -> int:
+    """Everybody with a known outcome where cross-validation serves; else all whom a plan draws."""
+    large = recipe.large
+    return max(large.patients, TWICE * (2 * large.held + large.sample))

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -15,10 +17,13 @@ import pytest
 from ending import (
     SOURCE,
     EndAt,
+    FullAt,
     bulk,
     divide,
     exhaust,
+    full_later,
     grow,
+    linger,
     misused,
     refuse,
     scheduler,
@@ -107,6 +112,19 @@ def test_an_error_of_the_trees_own_is_not_tried_again(two_workers):
         together(two_workers, misused, halves)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_member_that_fails_says_why_although_the_others_lose_it(two_workers, tmp_path, rank):
+    two_workers.client.wait_for_workers(2, timeout=30)
+    with pytest.raises(OSError, match="No space left"):
+        together(two_workers, partial(grow, 12, [FullAt(rank)]), halves)
+
+
+def test_why_a_member_failed_is_waited_for(two_workers):
+    two_workers.client.wait_for_workers(2, timeout=30)
+    with pytest.raises(OSError, match="No space left"):
+        together(two_workers, full_later, halves)
+
+
 # --- a scheduler of one's own -----------------------------------------------------------------
 
 
@@ -140,6 +158,65 @@ def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
         with pytest.raises(SpinecastError, match="was lost"):
             list(answers)
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_lost_while_trees_grow_is_said(tmp_path, number):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        worker(address),
+        cluster(address, 1) as share,
+        ThreadPoolExecutor() as beside,
+    ):
+        share.patience = 3.0
+        share.client.wait_for_workers(2, timeout=30)
+
+        def end():
+            wait_for(lambda: len(list(tmp_path.glob("member *"))) == 2)
+            process.send_signal(number)
+            return time.monotonic()
+
+        ended = beside.submit(end)
+        with pytest.raises(SpinecastError, match="was lost"):
+            together(share, partial(linger, tmp_path), halves)
+        assert time.monotonic() - ended.result() < 15
+
+
+def test_whatever_a_scheduler_that_stopped_is_asked_it_is_lost(tmp_path, monkeypatch):
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        share.patience = 0.5
+        monkeypatch.setattr("spinecast.cluster.client.OWN_WORK", 0.5)
+        process.send_signal(signal.SIGSTOP)
+        # Were one of them to wait for ever, it would have its answer then, and no error.
+        going_on = threading.Timer(20.0, process.send_signal, [signal.SIGCONT])
+        going_on.daemon = True
+        going_on.start()
+        for ask in (
+            share.threads,
+            share.places,
+            share.memory,
+            share.host,
+            partial(share.on_scheduler, abs, -1),
+            partial(share.settle, 2),
+            lambda: next(share(square, [3])),
+        ):
+            with pytest.raises(SpinecastError, match="was lost"):
+                ask()
+
+
+def test_a_scheduler_lost_between_two_questions_is_said(tmp_path):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        cluster(address, 1, patience=2.0) as share,
+    ):
+        assert list(share(square, [3])) == [9]
+        process.kill()
+        wait_for(lambda: share.client.status == "closed")  # Dask has given up to come back
+        for ask in (share.places, share.memory, lambda: next(share(square, [3]))):
+            with pytest.raises(SpinecastError, match="was lost"):
+                ask()
 
 
 def test_nothing_that_dask_logs_reaches_our_users(two_workers):

@@ -11,8 +11,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
+from xgboost.core import XGBoostError
 
 from ending import (
     SOURCE,
@@ -21,6 +23,7 @@ from ending import (
     bulk,
     divide,
     exhaust,
+    fill,
     full_later,
     grow,
     linger,
@@ -33,7 +36,7 @@ from ending import (
 )
 from spinecast.cluster import cluster, program
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
-from spinecast.fitting.large.together import together
+from spinecast.fitting.large.together import _member, together
 from spinecast.knowledge.loading import load_registry
 from spinecast.simulator.synthetic import simulate
 
@@ -123,6 +126,28 @@ def test_why_a_member_failed_is_waited_for(two_workers):
     two_workers.client.wait_for_workers(2, timeout=30)
     with pytest.raises(OSError, match="No space left"):
         together(two_workers, full_later, halves)
+
+
+class Leaving:
+    """A membership that ends in an error, as when the scheduler's machine is not reached."""
+
+    def __init__(self, **tracker):
+        pass
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        raise XGBoostError("/src/collective/comm.cc:1: Failed to send shutdown signal")
+
+
+def test_why_a_member_failed_outlives_an_error_on_leaving(tmp_path, monkeypatch):
+    monkeypatch.setattr("xgboost.collective.CommunicatorContext", Leaving)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(local_directory=tmp_path))
+    with pytest.raises(OSError, match="No space left"):
+        _member(lambda lot, scratch: fill(), {}, (0, range(6)))
+    with pytest.raises(XGBoostError, match="shutdown"):
+        _member(lambda lot, scratch: lot, {}, (0, range(6)))
 
 
 # --- a scheduler of one's own -----------------------------------------------------------------
@@ -319,7 +344,8 @@ def _group(leader):
     return told.stdout.split()
 
 
-def test_ctrl_c_ends_everybody_quietly(tmp_path):
+def at_work(folder):
+    """A program whose workers have begun to work, in a group of its own."""
     code = (
         "import time\n"
         "from spinecast.cluster import cluster\n"
@@ -328,7 +354,7 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
         "        for answer in share(time.sleep, [0.2] * 500):\n"
         "            print('begun', flush=True)\n"
     )
-    program = tmp_path / "program.py"
+    program = folder / "program.py"
     program.write_text(code)
     process = subprocess.Popen(
         [sys.executable, str(program)],
@@ -342,11 +368,24 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_ctrl_c_ends_everybody_quietly(tmp_path):
+    process = at_work(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody at once
     _, told = process.communicate(timeout=30)
     assert told.count("Traceback") == 1  # this process's own; the command line words it
     assert told.rstrip().endswith("KeyboardInterrupt")
     wait_for(lambda: not _lives(process.pid), 10)
+
+
+def test_workers_end_with_a_program_that_is_killed(tmp_path):
+    process = at_work(tmp_path)
+    assert len(_group(process.pid)) > 2
+    process.kill()
+    process.communicate(timeout=30)
+    wait_for(lambda: not _lives(process.pid), 30)
 
 
 def _lives(group):

@@ -172,7 +172,7 @@ class Cluster:
         while True:
             try:
                 with self._reached(), suppress(TimeoutError):
-                    return future.result(timeout=self.patience / 2)
+                    return future.result(timeout=self.patience / 4)
             except KilledWorker:
                 raise SpinecastError(
                     "Workers were ended one after another by the same task, as happens when "

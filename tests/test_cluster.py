@@ -194,7 +194,7 @@ def test_a_scheduler_lost_while_trees_grow_is_said(tmp_path, number):
         cluster(address, 1) as share,
         ThreadPoolExecutor() as beside,
     ):
-        share.patience = 3.0
+        share.patience = 5.0
         share.client.wait_for_workers(2, timeout=30)
 
         def end():
@@ -236,11 +236,29 @@ def test_a_scheduler_lost_between_two_questions_is_said(tmp_path):
         worker(address),
         cluster(address, 1, patience=2.0) as share,
     ):
-        assert list(share(square, [3])) == [9]
+        assert list(share(time.sleep, [0.0])) == [None]
         process.kill()
         wait_for(lambda: share.client.status == "closed")  # Dask has given up to come back
         for ask in (share.places, share.memory, lambda: next(share(square, [3]))):
             with pytest.raises(SpinecastError, match="was lost"):
+                ask()
+
+
+def test_without_workers_work_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.client.DESERTED", 1.0)
+    with (
+        scheduler(tmp_path) as (_, address),
+        worker(address) as process,
+        cluster(address, 1) as share,
+    ):
+        share.patience = 4.0
+        process.kill()
+        wait_for(lambda: not share.places())
+        for ask in (
+            lambda: list(share(square, [3])),
+            lambda: together(share, partial(linger, tmp_path), halves),
+        ):
+            with pytest.raises(SpinecastError, match="no worker"):
                 ask()
 
 

@@ -47,7 +47,7 @@ WAITS = 300
 LOOKS = 1.0
 """Seconds between two looks at who of the workers is still there."""
 LINGERS = 10.0
-"""Seconds in which all members have answered once one has, if they ever will."""
+"""Seconds for the others to answer once one has: why it lost them may be told last."""
 
 
 def boosted(
@@ -107,6 +107,7 @@ def together(
         SpinecastError: whatever the work raised; or workers were ended too often.
     """
     for _ in range(TRIES):
+        cluster.settle(1)
         places = cluster.places()
         try:
             return _once(cluster, places, work, cut(len(places)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -109,6 +110,36 @@ def misused(lot, scratch):
     """An error of XGBoost's that has nothing to do with who is there."""
     matrix = xgboost.DMatrix(np.zeros((2, 1)), label=[0, 1], nthread=1)
     return xgboost.train({"objective": "no such thing", "nthread": 1}, matrix)
+
+
+class FullAt(xgboost.callback.TrainingCallback):
+    """The disk of a rank is full after some rounds."""
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def after_iteration(self, model, epoch, log):
+        if epoch == 5 and xgboost.collective.get_rank() == self.rank:
+            fill()
+        return False
+
+
+def fill():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full_later(lot, scratch):
+    """One member fails, and the other, who lost it, is the first to say so."""
+    if xgboost.collective.get_rank() == 0:
+        raise xgboost.core.XGBoostError("/src/collective/comm.cc:1: Connection closed by peer.")
+    time.sleep(2.0)
+    fill()
+
+
+def linger(folder, lot, scratch):
+    """A member that is at work and comes to no end."""
+    (folder / f"member {lot[0]}").touch()
+    time.sleep(120.0)
 
 
 def process(*words, **more):

@@ -7,18 +7,26 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
+from xgboost.core import XGBoostError
 
 from ending import (
     SOURCE,
     EndAt,
+    FullAt,
     bulk,
     divide,
     exhaust,
+    fill,
+    full_later,
     grow,
+    linger,
     misused,
     refuse,
     scheduler,
@@ -28,7 +36,7 @@ from ending import (
 )
 from spinecast.cluster import cluster, program
 from spinecast.errors import DataRefused, Problem, SpinecastError, UsageRefused
-from spinecast.fitting.large.together import together
+from spinecast.fitting.large.together import _member, together
 from spinecast.knowledge.loading import load_registry
 from spinecast.simulator.synthetic import simulate
 
@@ -107,6 +115,41 @@ def test_an_error_of_the_trees_own_is_not_tried_again(two_workers):
         together(two_workers, misused, halves)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_member_that_fails_says_why_although_the_others_lose_it(two_workers, tmp_path, rank):
+    two_workers.client.wait_for_workers(2, timeout=30)
+    with pytest.raises(OSError, match="No space left"):
+        together(two_workers, partial(grow, 12, [FullAt(rank)]), halves)
+
+
+def test_why_a_member_failed_is_waited_for(two_workers):
+    two_workers.client.wait_for_workers(2, timeout=30)
+    with pytest.raises(OSError, match="No space left"):
+        together(two_workers, full_later, halves)
+
+
+class Leaving:
+    """A membership that ends in an error, as when the scheduler's machine is not reached."""
+
+    def __init__(self, **tracker):
+        pass
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        raise XGBoostError("/src/collective/comm.cc:1: Failed to send shutdown signal")
+
+
+def test_why_a_member_failed_outlives_an_error_on_leaving(tmp_path, monkeypatch):
+    monkeypatch.setattr("xgboost.collective.CommunicatorContext", Leaving)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(local_directory=tmp_path))
+    with pytest.raises(OSError, match="No space left"):
+        _member(lambda lot, scratch: fill(), {}, (0, range(6)))
+    with pytest.raises(XGBoostError, match="shutdown"):
+        _member(lambda lot, scratch: lot, {}, (0, range(6)))
+
+
 # --- a scheduler of one's own -----------------------------------------------------------------
 
 
@@ -140,6 +183,83 @@ def test_a_lost_scheduler_is_said_and_not_waited_for(tmp_path):
         with pytest.raises(SpinecastError, match="was lost"):
             list(answers)
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_lost_while_trees_grow_is_said(tmp_path, number):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        worker(address),
+        cluster(address, 1) as share,
+        ThreadPoolExecutor() as beside,
+    ):
+        share.patience = 5.0
+        share.client.wait_for_workers(2, timeout=30)
+
+        def end():
+            wait_for(lambda: len(list(tmp_path.glob("member *"))) == 2)
+            process.send_signal(number)
+            return time.monotonic()
+
+        ended = beside.submit(end)
+        with pytest.raises(SpinecastError, match="was lost"):
+            together(share, partial(linger, tmp_path), halves)
+        assert time.monotonic() - ended.result() < 15
+
+
+def test_whatever_a_scheduler_that_stopped_is_asked_it_is_lost(tmp_path, monkeypatch):
+    with scheduler(tmp_path) as (process, address), worker(address), cluster(address, 1) as share:
+        share.patience = 0.5
+        monkeypatch.setattr("spinecast.cluster.client.OWN_WORK", 0.5)
+        process.send_signal(signal.SIGSTOP)
+        # Were one of them to wait for ever, it would have its answer then, and no error.
+        going_on = threading.Timer(20.0, process.send_signal, [signal.SIGCONT])
+        going_on.daemon = True
+        going_on.start()
+        for ask in (
+            share.threads,
+            share.places,
+            share.memory,
+            share.host,
+            partial(share.on_scheduler, abs, -1),
+            partial(share.settle, 2),
+            lambda: next(share(square, [3])),
+        ):
+            with pytest.raises(SpinecastError, match="was lost"):
+                ask()
+
+
+def test_a_scheduler_lost_between_two_questions_is_said(tmp_path):
+    with (
+        scheduler(tmp_path) as (process, address),
+        worker(address),
+        cluster(address, 1, patience=2.0) as share,
+    ):
+        assert list(share(time.sleep, [0.0])) == [None]
+        process.kill()
+        wait_for(lambda: share.client.status == "closed")  # Dask has given up to come back
+        for ask in (share.places, share.memory, lambda: next(share(square, [3]))):
+            with pytest.raises(SpinecastError, match="was lost"):
+                ask()
+
+
+def test_without_workers_work_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinecast.cluster.client.DESERTED", 1.0)
+    with (
+        scheduler(tmp_path) as (_, address),
+        worker(address) as process,
+        cluster(address, 1) as share,
+    ):
+        share.patience = 4.0
+        process.kill()
+        wait_for(lambda: not share.places())
+        for ask in (
+            lambda: list(share(square, [3])),
+            lambda: together(share, partial(linger, tmp_path), halves),
+        ):
+            with pytest.raises(SpinecastError, match="no worker"):
+                ask()
 
 
 def test_nothing_that_dask_logs_reaches_our_users(two_workers):
@@ -242,7 +362,8 @@ def _group(leader):
     return told.stdout.split()
 
 
-def test_ctrl_c_ends_everybody_quietly(tmp_path):
+def at_work(folder):
+    """A program whose workers have begun to work, in a group of its own."""
     code = (
         "import time\n"
         "from spinecast.cluster import cluster\n"
@@ -251,7 +372,7 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
         "        for answer in share(time.sleep, [0.2] * 500):\n"
         "            print('begun', flush=True)\n"
     )
-    program = tmp_path / "program.py"
+    program = folder / "program.py"
     program.write_text(code)
     process = subprocess.Popen(
         [sys.executable, str(program)],
@@ -265,11 +386,24 @@ def test_ctrl_c_ends_everybody_quietly(tmp_path):
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_ctrl_c_ends_everybody_quietly(tmp_path):
+    process = at_work(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody at once
     _, told = process.communicate(timeout=30)
     assert told.count("Traceback") == 1  # this process's own; the command line words it
     assert told.rstrip().endswith("KeyboardInterrupt")
     wait_for(lambda: not _lives(process.pid), 10)
+
+
+def test_workers_end_with_a_program_that_is_killed(tmp_path):
+    process = at_work(tmp_path)
+    assert len(_group(process.pid)) > 2
+    process.kill()
+    process.communicate(timeout=30)
+    wait_for(lambda: not _lives(process.pid), 30)
 
 
 def _lives(group):

@@ -25,7 +25,7 @@ from spinecast.fitting.large.linear import FIRST_DRAW, TREES, Sought, refits, re
 from spinecast.fitting.large.passes import Workshop, lots
 from spinecast.fitting.large.plan import Plan
 from spinecast.fitting.large.training import train_large
-from spinecast.fitting.large.trees import needs_disk
+from spinecast.fitting.large.trees import STAGE, needs_disk
 from spinecast.fitting.recipe import (
     EvidenceRecipe,
     IntervalRecipe,
@@ -258,10 +258,10 @@ def test_below_the_number_declared_nobody_is_set_apart():
 
 
 @given(st.integers(1, 40), st.integers(1, 20))
-def test_lots_hold_every_piece_once_in_order_and_are_few(count, most):
-    pieces = [Lesson(Path(str(at)), rows) for at, rows in enumerate(range(count))]
-    cut = lots(pieces, most)
-    assert [piece for lot in cut for piece in lot] == pieces
+def test_lots_hold_every_batch_once_in_order_and_are_few(count, most):
+    batches = [Lesson(Path(str(at)), rows) for at, rows in enumerate(range(count))]
+    cut = lots(batches, most)
+    assert [batch for lot in cut for batch in lot] == batches
     assert len(cut) <= most
 
 
@@ -338,6 +338,19 @@ def test_every_patient_judges_once_and_none_of_them_taught(patients, whole):
     np.testing.assert_array_equal(whole.y, apart.y[np.argsort(apart.hashed)])
     assert whole.model.population.patients == whole.apart.taught == plan.teaches(known.hashed).sum()
     assert set(whole.unseen) == {"spinecast", "ridge"}
+
+
+def test_growing_trees_is_told_once_from_nothing_to_the_end(tiny, patients, tmp_path):
+    growing = []
+
+    def tell(stage, done, total):
+        if stage == STAGE:
+            growing.append(done)
+
+    found = trained(tiny, patients, tmp_path / "told", cut=3, progress=tell)
+    assert growing[0] == 1
+    assert growing == sorted(set(growing))
+    assert len(growing) >= found.choices.rounds
 
 
 def test_no_trees_where_the_recipe_wants_none(tiny, patients, tmp_path):

@@ -57,7 +57,7 @@ def others_refused(others: Mapping[str, Program | Exception], here: Program) -> 
     problems = [
         Problem(
             f"worker {place}",
-            f"it has {its}" if isinstance(its, Program) else f"it lacks spinecast ({said(its)})",
+            f"it has {its}" if isinstance(its, Program) else f"it lacks spinecast ({blame(its)})",
             f"here it is {here}",
             "Install the same version there.",
         )
@@ -81,7 +81,7 @@ def blind_refused(missing: Mapping[str, Sequence[str]]) -> UsageRefused:
     return UsageRefused("Workers do not see what they would work on", problems)
 
 
-def said(error: Exception) -> str:
+def blame(error: Exception) -> str:
     """What another program's error says, as part of a sentence."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(".") if text else type(error).__name__

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from spinecast.cluster.fitness import said
+from spinecast.cluster.fitness import blame
 from spinecast.errors import Problem, UsageRefused
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def joined(address: str, patience: float) -> Iterator[Client]:
     try:
         asyncio.run(_greeted(address, patience))
     except (OSError, TypeError, ValueError) as error:
-        given = f"no Dask scheduler answers there ({said(error)})"
+        given = f"no Dask scheduler answers there ({blame(error)})"
         raise _no_cluster(address, given) from None
     except Exception:  # noqa: BLE001 - a stranger at that port may say anything
         raise _no_cluster(address, "what answers there is no Dask scheduler") from None

@@ -15,12 +15,12 @@ from spinecast.knowledge.factors import Registry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstPass:
-    """What the first pass over a piece of a cohort tells; pieces add up.
+    """What the first pass over a shard of a cohort tells; shards add up.
 
     Attributes:
         seen: the values of all patients whose outcome is known.
         counts: those of the patients who teach, for the population.
-        judging: the patients the model is judged on, in pieces.
+        judging: the patients the model is judged on, by shards.
         tuning: those it is tuned on.
         sample: those of the others on whom choices are made.
     """

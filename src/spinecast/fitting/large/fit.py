@@ -93,7 +93,7 @@ def fit_large(
     fit = posterior.fit(sought, chosen.belief, start.theta, TOLERANCE)
     rows = preparation.rows(tuning.codes)
     margin = fit.margin(rows.columns)
-    workshop.over(lessons, partial(keep_margin, fit.theta), "growing trees")
+    workshop.over(lessons, partial(keep_margin, fit.theta), "preparing for trees")
     grown = boosted(
         lessons,
         Tuning(grid.put(rows.codes), tuning.y, stepped(margin)),

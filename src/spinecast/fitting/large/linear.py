@@ -50,14 +50,14 @@ class Sought:
         """What all patients say at a point."""
         self._asked += 1
         bent = self._curvature is None or self._asked % 4 == 2
-        work = partial(said, theta, self._column, bent=bent)
+        work = partial(sums_of, theta, self._column, bent=bent)
         told = self._workshop.total(self._lessons, work, "fitting the coefficients")
         if self._curvature is None or bent:
             self._curvature = told.curvature
         return replace(told, curvature=self._curvature)
 
 
-def said(theta: FloatArray, column: str, lesson: Lesson, *, bent: bool) -> Sums:
+def sums_of(theta: FloatArray, column: str, lesson: Lesson, *, bent: bool) -> Sums:
     """What the patients of a lesson say at a point; the curvature is zero where it is not asked."""
     taught = lesson.taught(column)
     margin = taught.margin(theta)
@@ -93,7 +93,7 @@ def joined(theta: FloatArray, trees: Trees, grid: Grid, lesson: Lesson) -> Sums:
     """
     codes = grid.codes(lesson.places()[0]).astype(np.float64)
     lesson.keep(TREES, trees.margin(codes).astype(np.float32))
-    return said(theta, TREES, lesson, bent=True)
+    return sums_of(theta, TREES, lesson, bent=True)
 
 
 def near(start: FloatArray, patients: Sums, belief: Belief) -> Posterior:
@@ -113,7 +113,7 @@ def near(start: FloatArray, patients: Sums, belief: Belief) -> Posterior:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resampled:
-    """What bootstrap samples of patients say at one point; pieces add up.
+    """What bootstrap samples of patients say at one point; lessons add up.
 
     Attributes:
         gradient: of each sample, (P, B).

@@ -25,7 +25,7 @@ TASKS = 16
 
 
 class HasRows(Protocol):
-    """A piece of a cohort on disk."""
+    """A batch of a cohort's patients on disk: a shard, or a lesson."""
 
     @property
     def rows(self) -> int:
@@ -34,24 +34,24 @@ class HasRows(Protocol):
 
 
 class Adds(Protocol):
-    """What adds up over pieces."""
+    """What adds up over batches."""
 
     def __add__(self, other: Self, /) -> Self:
-        """Of two pieces together."""
+        """Of two batches together."""
         ...
 
 
-Piece = TypeVar("Piece", bound=HasRows)
+Batch = TypeVar("Batch", bound=HasRows)
 Sum = TypeVar("Sum", bound=Adds)
 Answer = TypeVar("Answer")
 
 
-def lots(pieces: Sequence[Piece], most: int = TASKS) -> list[tuple[Piece, ...]]:
-    """Neighbouring pieces taken together, so that no more than `most` lots of like size result."""
-    ends = np.cumsum([piece.rows for piece in pieces])
+def lots(batches: Sequence[Batch], most: int = TASKS) -> list[tuple[Batch, ...]]:
+    """Neighbouring batches taken together, so that no more than `most` lots of like size result."""
+    ends = np.cumsum([batch.rows for batch in batches])
     lot = (np.maximum(ends, 1) - 1) * most // max(int(ends[-1]), 1)
     return [
-        tuple(piece for piece, own in zip(pieces, lot, strict=True) if own == one)
+        tuple(batch for batch, own in zip(batches, lot, strict=True) if own == one)
         for one in np.unique(lot)
     ]
 
@@ -62,7 +62,7 @@ class Workshop:
 
     Attributes:
         scratch: a folder for what is kept between passes; everybody who shares the work sees it.
-        share: who works on the pieces.
+        share: who works on the batches.
         memory: how many bytes the trees and what they are made of may take.
         threads: how many threads grow them; the trees are the same.
         progress: told what is being done and how far it is.
@@ -75,19 +75,19 @@ class Workshop:
     progress: Progress = silent
 
     def over(
-        self, pieces: Sequence[Piece], work: Callable[[Piece], Answer], stage: str
+        self, batches: Sequence[Batch], work: Callable[[Batch], Answer], stage: str
     ) -> list[Answer]:
-        """What the work answers of each piece, in order."""
-        return list(chain(*self._told(partial(_each, work), lots(pieces), stage)))
+        """What the work answers of each batch, in order."""
+        return list(chain(*self._told(partial(_each, work), lots(batches), stage)))
 
-    def total(self, pieces: Sequence[Piece], work: Callable[[Piece], Sum], stage: str) -> Sum:
-        """What the work says of all pieces together."""
-        return reduce(operator.add, self._told(partial(_added, work), lots(pieces), stage))
+    def total(self, batches: Sequence[Batch], work: Callable[[Batch], Sum], stage: str) -> Sum:
+        """What the work says of all batches together."""
+        return reduce(operator.add, self._told(partial(_added, work), lots(batches), stage))
 
     def _told(
         self,
-        work: Callable[[tuple[Piece, ...]], Answer],
-        tasks: Sequence[tuple[Piece, ...]],
+        work: Callable[[tuple[Batch, ...]], Answer],
+        tasks: Sequence[tuple[Batch, ...]],
         stage: str,
     ) -> Iterator[Answer]:
         self.progress(stage, 0, len(tasks))
@@ -96,11 +96,11 @@ class Workshop:
             yield answer
 
 
-def _each(work: Callable[[Piece], Answer], lot: tuple[Piece, ...]) -> list[Answer]:
+def _each(work: Callable[[Batch], Answer], lot: tuple[Batch, ...]) -> list[Answer]:
     with one_thread():
-        return [work(piece) for piece in lot]
+        return [work(batch) for batch in lot]
 
 
-def _added(work: Callable[[Piece], Sum], lot: tuple[Piece, ...]) -> Sum:
+def _added(work: Callable[[Batch], Sum], lot: tuple[Batch, ...]) -> Sum:
     with one_thread():
         return reduce(operator.add, map(work, lot))

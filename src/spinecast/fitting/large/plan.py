@@ -78,11 +78,11 @@ class Plan:
         return uniform(hashed, self.seed, APART)
 
 
-def in_order(pieces: Sequence[Stored]) -> Stored:
+def in_order(stored: Sequence[Stored]) -> Stored:
     """Patients of several shards as one, in the order of their hashes: however they were cut."""
     whole = Stored(
-        np.concatenate([piece.codes for piece in pieces]),
-        np.concatenate([piece.y for piece in pieces]),
-        np.concatenate([piece.hashed for piece in pieces]),
+        np.concatenate([one.codes for one in stored]),
+        np.concatenate([one.y for one in stored]),
+        np.concatenate([one.hashed for one in stored]),
     )
     return whole.take(np.argsort(whole.hashed, kind="stable"))

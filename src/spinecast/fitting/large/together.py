@@ -14,8 +14,10 @@ closed to strangers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +33,7 @@ from spinecast.fitting.large.trees import STAGE, Grown, Tuning, boost_large
 from spinecast.fitting.recipe import TreeRecipe
 
 if TYPE_CHECKING:
+    from distributed import Future
     from xgboost.tracker import RabitTracker
 
 Lot = TypeVar("Lot")
@@ -43,6 +46,8 @@ WAITS = 300
 """Seconds XGBoost's workers wait for one that still reads its patients, or that is frozen."""
 LOOKS = 1.0
 """Seconds between two looks at who of the workers is still there."""
+LINGERS = 10.0
+"""Seconds for the others to answer once one has: why it lost them may be told last."""
 
 
 def boosted(
@@ -102,14 +107,16 @@ def together(
         SpinecastError: whatever the work raised; or workers were ended too often.
     """
     for _ in range(TRIES):
+        cluster.settle(1)
         places = cluster.places()
         try:
             return _once(cluster, places, work, cut(len(places)))
         except _Broken:
             cluster.settle(len(places))
     raise SpinecastError(
-        f"The trees were begun {TRIES} times, and each time a worker was ended, as happens when "
-        "memory is short. Give the workers more memory."
+        f"The trees were begun {TRIES} times, and each time workers lost one of them: it was "
+        "ended, as happens when memory is short, or they do not reach each other. Give them more "
+        "memory, and let all their machines and the scheduler's reach each other on any port."
     )
 
 
@@ -120,35 +127,45 @@ def _once(
     cut: Sequence[Lot],
 ) -> Answer:
     at = places[: len(cut)]
-    tracker = cluster.client.run_on_scheduler(_tracker, len(cut), cluster.host())
+    tracker = cluster.on_scheduler(_tracker, len(cut), cluster.host())
     return _first(cluster, at, partial(_member, work, tracker), list(enumerate(cut)))
 
 
 def _first(
     cluster: Cluster, at: Sequence[str], work: Callable[[Task], Answer], tasks: Sequence[Task]
 ) -> Answer:
-    """The first answer of these workers, one task for each, which is everybody's answer."""
-    from distributed import wait
+    """The first answer of these workers, one task for each, which is everybody's answer.
 
+    Raises:
+        _Broken: all who answered lost another one.
+        Exception: one failed for a reason of its own, by which the others lost it.
+    """
     pairs = zip(tasks, at, strict=True)
     futures = [cluster.submit(work, task, place) for task, place in pairs]
     try:
-        while True:
-            with suppress(TimeoutError), cluster.client.as_current():
-                ready = wait(futures, LOOKS, "FIRST_COMPLETED").done
-                answer: Answer | Failed = cluster.wait(ready.pop())
-                break
-            # A task that has to be done at a place that is gone would wait for ever.
-            if not set(at) <= set(cluster.places()):
-                raise _Broken
+        answer: Answer | Failed
+        for answer in _answers(cluster, at, futures):
+            if not isinstance(answer, Failed):
+                return answer
+            if not _has_lost(answer.error):
+                raise answer.error.with_traceback(answer.traceback)
     finally:
-        with suppress(Exception):
-            cluster.client.cancel(futures, force=True)
-    if isinstance(answer, Failed):
-        if _has_lost(answer.error):
-            raise _Broken from None
-        raise answer.error.with_traceback(answer.traceback)
-    return answer
+        cluster.drop(futures)
+    raise _Broken
+
+
+def _answers(cluster: Cluster, at: Sequence[str], futures: Sequence[Future]) -> Iterator[Any]:
+    """What workers at these places answer, as it comes; no more once it is vain to wait."""
+    waiting, ends = list(futures), math.inf
+    while waiting and time.monotonic() < ends:
+        ready = cluster.ready(waiting, LOOKS)
+        for future in ready:
+            waiting.remove(future)
+            ends = min(ends, time.monotonic() + LINGERS)
+            yield cluster.wait(future)
+        # A task that has to be done at a place that is gone would wait for ever.
+        if not ready and not set(at) <= set(cluster.places()):
+            return
 
 
 def _has_lost(error: Exception) -> bool:
@@ -194,15 +211,25 @@ def _member(
     import xgboost
     from distributed import get_worker
     from xgboost.collective import CommunicatorContext
+    from xgboost.core import XGBoostError
 
     number, lot = numbered
     name = f"{number:06}"  # members are ranked by it, so sums are taken in the lots' order
     with (
         TemporaryDirectory(dir=get_worker().local_directory) as scratch,
         xgboost.config_context(verbosity=0),
-        CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS),
+        ExitStack() as membership,
     ):
-        return work(lot, Path(scratch))
+        membership.enter_context(
+            CommunicatorContext(**tracker, dmlc_task_id=name, dmlc_timeout=WAITS)
+        )
+        try:
+            return work(lot, Path(scratch))
+        except Exception:
+            # To leave in the middle is an error of its own, which would hide this one.
+            with suppress(XGBoostError):
+                membership.close()
+            raise
 
 
 def _grow(

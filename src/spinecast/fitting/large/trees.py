@@ -27,7 +27,7 @@ from spinecast.progress import Progress, silent
 
 BESIDE = 64
 """Bytes that XGBoost keeps of a patient beside the values: outcome, margins, gradients, leaf."""
-SHARE = 0.6
+OF_MEMORY = 0.6
 """Of the memory declared that the trees may take; the rest is for what they are made of."""
 STAGE = "growing trees"
 
@@ -66,7 +66,7 @@ def needs_disk(rows: int, factors: int, memory: int) -> bool:
 
     XGBoost holds a byte of each value twice, by rows and by columns.
     """
-    return rows * (2 * factors + BESIDE) > SHARE * memory
+    return rows * (2 * factors + BESIDE) > OF_MEMORY * memory
 
 
 def boost_large(

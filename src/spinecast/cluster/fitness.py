@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +18,37 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+DECISIVE = ("numpy", "scipy", "xgboost")
+"""Packages whose other releases may give other digits, and so other trees."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What has to be the same everywhere for answers to be: this program, and Python's release."""
+    """What has to be the same everywhere for answers to be: this program and what computes."""
 
     spinecast: str
     python: str
+    packages: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"spinecast {self.spinecast} on Python {self.python}"
+        return f"spinecast {self.spinecast} on Python {self.python}, {', '.join(self.packages)}"
 
 
+@cache
 def program() -> Program:
     """What runs here."""
-    return Program(__version__, ".".join(platform.python_version_tuple()[:2]))
+    return Program(
+        __version__,
+        ".".join(platform.python_version_tuple()[:2]),
+        tuple(f"{name} {_release(name)}" for name in DECISIVE),
+    )
+
+
+def _release(package: str) -> str:
+    for name in (package, f"{package}-cpu"):  # so XGBoost is called where it knows no GPU
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return "unknown"
 
 
 def unseen(paths: Sequence[str]) -> list[str]:
@@ -59,11 +79,11 @@ def others_refused(others: Mapping[str, Program | Exception], here: Program) -> 
             f"worker {place}",
             f"it has {its}" if isinstance(its, Program) else f"it lacks spinecast ({blame(its)})",
             f"here it is {here}",
-            "Install the same version there.",
+            "Install the same there, from the lock file.",
         )
         for place, its in sorted(others.items())
     ]
-    return UsageRefused("Workers of another version would give other answers", problems)
+    return UsageRefused("Workers of other versions would give other answers", problems)
 
 
 def blind_refused(missing: Mapping[str, Sequence[str]]) -> UsageRefused:

@@ -48,7 +48,9 @@ def written(factor: Factor, code: float) -> st.SearchStrategy[Any]:
     level = factor.levels[int(code)]
     ways: list[Any] = [level, level.upper(), f" {level} "]
     if factor.kind == "binary":
-        ways += [bool(code), int(code), "true" if code else "FALSE", str(int(code))]
+        ways += [bool(code), int(code), "true" if code else "FALSE", str(int(code)), f"{code:.1f}"]
+    if level.isdecimal():
+        ways += [f"{level}.0", f" {level}.00 ", float(level)]
     return st.sampled_from(ways)
 
 

@@ -466,12 +466,18 @@ def test_a_file_of_which_one_part_was_damaged_is_scored_anew_once_it_is_written_
     assert score(scorer, source, out)[1] == []
 
 
-def test_a_scored_file_that_is_damaged_later_is_called_so(scorer, patients, tmp_path):
+def test_a_scored_file_that_is_damaged_later_stops_no_other(scorer, patients, tmp_path):
     source, out = put(patients.head(200), tmp_path / "in", [100, 100]), tmp_path / "out"
     score(scorer, source, out)
+    whole = (source / "b.parquet").read_bytes()
     harm(source / "b.parquet", "footer")
-    with pytest.raises(UsageRefused, match=r"b\.parquet: it was scored before and is damaged now"):
-        score_parts(scorer, parts_of(source, without_damaged=True), out)
+    patients.iloc[300:350].to_parquet(source / "c.parquet")
+    found = score_parts(scorer, parts_of(source, without_damaged=True), out)
+    assert [problem.where for problem in found.damaged] == ["b.parquet"]
+    assert (found.kept, found.pieces) == (1, 2)
+    assert noted(out) == ["a.parquet", "b.parquet", "c.parquet"]
+    (source / "b.parquet").write_bytes(whole)  # put back as it was
+    assert score(scorer, source, out)[1] == []
 
 
 def test_a_file_that_was_never_scored_may_change_or_go(scorer, patients, tmp_path):
@@ -702,6 +708,10 @@ def test_scores_are_not_written_among_the_patients(spoken, bundle_folder, patien
     assert code == 2
     assert "it lies in the folder that is read" in said
     assert [file.name for file in cohort.iterdir()] == ["a.parquet"]
+    code, said = spoken(cohort, "--model", bundle_folder, "--out", tmp_path / "scores.csv")
+    assert code == 2
+    assert "it ends in .csv; scores of a folder go into a folder" in said
+    assert not (tmp_path / "scores.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -110,12 +110,12 @@ def test_a_fault_says_what_to_do(tiny, answers, hint):
     assert hint in fault.remedy
 
 
-@pytest.mark.parametrize("value", [True, "TRUE", "yes", " Yes ", 1, 1.0, "1", np.True_])
+@pytest.mark.parametrize("value", [True, "TRUE", "yes", " Yes ", 1, 1.0, "1", "1.0", np.True_])
 def test_yes_has_many_spellings_for_a_yes_no_question(tiny, value):
     assert read_patient({"diabetes": value}, tiny)[0][3] == 1
 
 
-@pytest.mark.parametrize("value", [2, "ja", "1.0", [], {}, 0.5, "yes and no " * 50])
+@pytest.mark.parametrize("value", [2, "ja", "1.5", "1.", [], {}, 0.5, "yes and no " * 50])
 def test_what_is_not_yes_or_no_is_refused(tiny, value):
     assert rules({"diabetes": value}, tiny) == ["unknown_level"]
 

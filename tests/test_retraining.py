@@ -108,7 +108,7 @@ def run(told, place):
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{place / 'runs' / 'mlflow.db'}")
-    return client.get_run(told.run_id)
+    return client.get_run(told.run.run_id)
 
 
 # --- what a training leaves behind ----------------------------------------------------------------
@@ -385,8 +385,8 @@ def test_a_run_holds_figures_numbers_and_report_and_can_be_compared(beside, told
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{place / 'runs' / 'mlflow.db'}")
-    run, former = (client.get_run(one.run_id) for one in (beside, told))
-    folder = Path(client.download_artifacts(beside.run_id, ""))
+    run, former = (client.get_run(one.run.run_id) for one in (beside, told))
+    folder = Path(client.download_artifacts(beside.run.run_id, ""))
     report = place / "reports" / "second"
     for path in report.iterdir():
         assert (folder / "report" / path.name).read_bytes() == path.read_bytes()

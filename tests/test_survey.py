@@ -283,10 +283,11 @@ def test_buckets_find_what_one_finds(rows, tiny, tmp_path, monkeypatch):
     assert once.reasons.rules["duplicate_patient"] == 3
 
 
-def test_ones_of_a_column_whose_twos_stand_in_another_file_are_no_answer(tiny, tmp_path):
+@pytest.mark.parametrize("codes", [("1", "2"), ("1.0", "2.0")])
+def test_ones_of_a_column_whose_twos_stand_in_another_file_are_no_answer(tiny, tmp_path, codes):
     made = simulate(tiny, 40, 3).frame()
     column = next(factor.name for factor in tiny.factors if factor.kind == "binary")
-    for name, code in (("a", "1"), ("b", "2")):
+    for name, code in zip("ab", codes, strict=True):
         some = made.iloc[:20] if name == "a" else made.iloc[20:]
         write_table(some.assign(**{column: code}), tmp_path / f"{name}.parquet")
     told = survey(parts_of(tmp_path), tiny, sample=EVERYBODY, rows_at_once=99).tally

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -374,25 +373,6 @@ def test_a_table_is_answered_with_the_columns_of_a_scored_file(served, folder, p
     write_scores(read, tmp_path / "scores.parquet")
     answers = served.predict(table).drop(columns="trained_on")
     pd.testing.assert_frame_equal(answers, pd.read_parquet(tmp_path / "scores.parquet"))
-
-
-def test_frames_come_out_named_and_typed_as_declared_whatever_rows_they_hold(served, patients):
-    """As `mlflow.pyfunc.spark_udf` hands them over: some rows at a time, perhaps none of them fit.
-
-    Spark makes a struct of what the signature declares, and takes Arrow's columns by their names.
-    """
-    types = {"double": pa.float64(), "string": pa.string()}
-    outputs = served.metadata.signature.outputs
-    declared = pa.schema([(column.name, types[column.type.name]) for column in outputs])
-    refused = patients.head(2).astype(object).assign(age=400)
-    whole = served.predict(patients.head(30))
-    pieces = [served.predict(patients.iloc[at : at + 10]) for at in (0, 10, 20)]
-    for answers in (whole, *pieces, served.predict(refused), served.predict(patients.head(0))):
-        assert list(answers) == declared.names
-        told = pa.Table.from_pandas(answers, schema=declared, preserve_index=False, safe=True)
-        assert told.num_rows == len(answers)
-    together = pd.concat(pieces)
-    pd.testing.assert_frame_equal(together, whole, rtol=1e-12, check_like=False)
 
 
 def test_the_order_and_index_of_the_rows_stay(served, patients):

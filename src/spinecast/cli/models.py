@@ -102,8 +102,9 @@ def train(
     click.echo(
         f"Literature trusted by {choices.weight:g}, priors {choices.scale:g} times as wide, "
         f"{choices.rounds} rounds of trees.\n"
-        f"Model {told.model_id} in {out}; MLflow run {told.run_id}, "
-        f"to be served as {told.model_uri}."
+        f"Model {told.model_id} in {out}; MLflow run {told.run.run_id}, to be served by:\n"
+        f"  MLFLOW_TRACKING_URI={told.run.tracking_uri} "
+        f"mlflow models serve -m {told.run.model_uri} --env-manager local"
     )
     click.echo(
         f"Next, on patients it has not met: spinecast validate COHORT --model {out} --out DIR"

@@ -117,7 +117,12 @@ def _refuse_misfits(
     into_folder: bool,
 ) -> None:
     """Refuse options that say nothing where they stand."""
+    from spinecast.explaining import batch
+
     problems = []
+    if into_folder and out is not None and out.suffix.lower() in (*batch.ENDINGS, *SHOWN_AS):
+        given, allowed = f"it ends in {out.suffix}", "scores of a folder go into a folder"
+        problems.append(Problem(f"--out {out}", given, allowed, "Name a folder."))
     if into_folder and out is None:
         remedy = "Name a folder with --out."
         problems.append(Problem(str(patients), "it is a folder", "scores need one too", remedy))

@@ -258,12 +258,11 @@ def _other_input(
     """Files of which there are pieces, and which are not what they were when these were made."""
     allowed = "pieces of one folder are of the same patients"
     for name, told in sorted(scored.items()):
-        if not told.sha256 and (name in now or name in damaged):
-            continue  # it may be written again, or still be damaged
         if name in damaged:
-            given = "it was scored before and is damaged now"
-            yield Problem(name, given, allowed, f"Put it back as it was. {_ANOTHER}")
-        elif name not in now:
+            continue  # it is told of; what was made of it stands until it is put back
+        if not told.sha256 and name in now:
+            continue  # it was damaged then, and may be another one now
+        if name not in now:
             yield Problem(name, "it was scored before and is not there", allowed, _ANOTHER)
         elif now[name].sha256 != told.sha256:
             yield Problem(name, "it is not the file that was scored before", allowed, _ANOTHER)

@@ -23,7 +23,7 @@ OURS = "spinecast"
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A measure as cross-validation promised it at home, and as it was found there."""
+    """A measure as it was promised at home, of patients unseen, and as it was found there."""
 
     measure: str
     label: str
@@ -38,7 +38,7 @@ class Transport:
     Attributes:
         case_mix: whether patients there are like those at home.
         factors: how far each factor drifted.
-        promises: every measure beside what cross-validation promised; none where not kept.
+        promises: every measure beside what was promised at home; none where not kept.
         verdict: what it comes to.
     """
 

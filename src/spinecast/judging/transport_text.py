@@ -27,7 +27,7 @@ def lines(told: Transport) -> Iterator[str]:
 def _promised(told: Transport) -> Iterator[str]:
     rows = [("", "promised at home", "found here")]
     rows += [(one.label, _range(one.promised), _range(one.found)) for one in told.promises]
-    yield "Beside what cross-validation promised when the model was trained"
+    yield "Beside what was promised when the model was trained"
     yield from _columns(rows)
 
 

@@ -54,7 +54,7 @@ class Seen:
         events: patients with the outcome.
         others: patients without.
         auroc: there.
-        promised: AUROC that cross-validation promised at home; None where not kept.
+        promised: AUROC promised at home, of patients unseen; None where not kept.
         observed_expected: O:E there.
         slope: calibration slope there.
     """

@@ -29,6 +29,7 @@ LONGEST_SHOWN = 40
 
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"(\d+)\.0+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH = dt.date(1970, 1, 1).toordinal()
@@ -110,7 +111,7 @@ class LevelField(Field):
         return next(word for word, known in self.table.items() if known == code)
 
     def _code(self, text: str) -> float | Fault:
-        code = self.table.get(text.casefold())
+        code = self.table.get(level_text(text).casefold())
         if code is not None:
             return code
         close = difflib.get_close_matches(text[:LONGEST_SHOWN].casefold(), self.table)
@@ -125,7 +126,7 @@ class LevelField(Field):
         ones are no answer either: whoever blanks the twos would turn no into yes.
         """
         answers = super().of_column(values)
-        texts = [as_text(value).strip() for value in values]
+        texts = [level_text(as_text(value)) for value in values]
         if not self.is_yes_no or "0" in texts or "2" not in texts:
             return answers
         remedy = "Write yes and no: which number means which cannot be known."
@@ -217,6 +218,13 @@ def as_text(value: object) -> str:
             return value.isoformat()
         case _:
             return repr(value)
+
+
+def level_text(text: str) -> str:
+    """What stands in a cell among levels, with 2.0 for 2, as numbers with gaps are written."""
+    text = text.strip()
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def shown(text: str) -> str:

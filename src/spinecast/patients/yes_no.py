@@ -12,7 +12,7 @@ from functools import reduce
 import pandas as pd
 
 from spinecast.knowledge.factors import Registry
-from spinecast.patients.answers import LevelField
+from spinecast.patients.answers import LevelField, level_text
 from spinecast.patients.parts import Part
 from spinecast.patients.patient import reader_for
 
@@ -76,4 +76,4 @@ def _is_ambiguous(numbers: frozenset[str]) -> bool:
 
 def _numbers_in(column: pd.Series[str]) -> frozenset[str]:
     _, texts = pd.factorize(column)
-    return frozenset(text.strip() for text in texts.tolist()) & TELLING
+    return frozenset(map(level_text, texts.tolist())) & TELLING

@@ -37,8 +37,8 @@ POLICY = (
 )
 UPDATING = "Not applicable: nothing of the model was changed after it had been evaluated."
 SHIFT = (
-    "Not applicable: the model was developed and judged on the same patients, by resampling; there "
-    "are no others to differ from them."
+    "Not applicable: the model was developed and judged on patients of one cohort, by resampling "
+    "or on some set apart by chance; there are no others to differ from them."
 )
 SELECTION = (
     "All {factors} factors of the registry enter the model; none was chosen, or left out, by "

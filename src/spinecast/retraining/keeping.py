@@ -26,15 +26,14 @@ from spinecast.runs import tracking
 
 @dataclass(frozen=True)
 class Retrained:
-    """A training, the id of its model, its run and model in MLflow, and its report's page.
+    """A training, the id of its model, where its run is in MLflow, and its report's page.
 
     `standing` says whether there were enough patients for more than an exploratory model.
     """
 
     result: TrainingResult
     model_id: str
-    run_id: str
-    model_uri: str
+    run: tracking.RunRecord
     standing: Standing
     page: Path | None = None
 
@@ -122,7 +121,7 @@ def kept(
         home=to.home,
     )
     progress("recording the run", 1, 1)
-    return Retrained(result, model_id, run.run_id, run.model_uri, standing_of(result), page)
+    return Retrained(result, model_id, run, standing_of(result), page)
 
 
 def story(result: TrainingResult, labelled: LabelledCohort) -> dict[str, Any]:

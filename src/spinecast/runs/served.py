@@ -120,7 +120,7 @@ def _ids(table: pd.DataFrame) -> npt.NDArray[np.object_]:
     """What the patients are called, "" where nothing was said."""
     if PATIENT_ID not in table:
         return np.full(len(table), "", dtype=object)
-    ids = [as_text(cell).strip() for cell in table[PATIENT_ID]]
+    ids = ["" if _is_missing(cell) else as_text(cell).strip() for cell in table[PATIENT_ID]]
     return np.array(ids, dtype=object)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def train(
         f"Literature trusted by {choices.weight:g}, priors {choices.scale:g} times as wide, "
         f"{choices.rounds} rounds of trees.\n"
         f"Model {told.model_id} in {out}; MLflow run {told.run.run_id}, to be served by:\n"
-        f"  MLFLOW_TRACKING_URI={told.run.tracking_uri} "
+        f"  MLFLOW_TRACKING_URI={shlex.quote(told.run.tracking_uri)} "
         f"mlflow models serve -m {told.run.model_uri} --env-manager local"
     )
     click.echo(

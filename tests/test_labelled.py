@@ -40,6 +40,7 @@ def test_every_row_is_counted_once(tiny, written):
         "rejected": 1,
         "labelled": 3,
         "mapping_sha256": "",
+        "files": (),
     }
     assert found.cohort.patient_id.tolist() == ["Q0", "Q1", "Q2", "Q4"]
     assert found.labels.failed[[0, 1, 3]].tolist() == [1, 0, 0]

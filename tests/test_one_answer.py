@@ -119,6 +119,17 @@ def test_train(place, model, registry):
                 assert (other / TREES).read_bytes() == (first / TREES).read_bytes()
 
 
+def test_patients_of_a_folder_are_known_again_in_any_of_its_files(place):
+    trained = train(place, "usual", "processes")
+    for cohort, known in (("cohort/1.parquet", True), ("cohort", True), ("later", False)):
+        out = place / "known again" / cohort
+        said = spinecast("validate", place / cohort, "--model", trained, "--out", out)
+        assert said.code == 0, said.err
+        assert json.loads((out / "validation.json").read_text())["same_file"] is known
+    said = spinecast("update", place / "cohort/2.parquet", "--model", trained, "--out", place / "x")
+    assert "was trained on this very file, or on one of its files" in said.err
+
+
 def same_model(registry, first, other):
     """Coefficients, and whatever else a model's folder says, by what it says of patients."""
     explainers = [Scorer.load(folder).explainer for folder in (first, other)]

@@ -20,7 +20,8 @@ from spinecast.site.declaration import Site
 class DataFacts:
     """A cohort file in counts, as a model and its run remember it: nothing of any patient.
 
-    `mapping_sha256`: of the site.toml through which it was read, "" without one.
+    `mapping_sha256`: of the site.toml through which it was read, "" without one. `files`: SHA-256
+    of each file of a folder; none of a single file.
     """
 
     name: str
@@ -30,6 +31,12 @@ class DataFacts:
     rejected: int
     labelled: int
     mapping_sha256: str = ""
+    files: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> frozenset[str]:
+        """By which SHA-256 its patients are known again: its own, and its files'."""
+        return frozenset({self.sha256, *self.files})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class LabelledCohort:
         mapping_sha256: of the site.toml through which it was read, "" without one.
         alike: of each patient whether it was drawn as everybody was, (n,); None where all were.
             The others are there because their outcome is known.
+        files: SHA-256 of each file, of a folder.
     """
 
     name: str
@@ -54,6 +62,7 @@ class LabelledCohort:
     followed: Followed
     mapping_sha256: str = ""
     alike: BoolArray | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def sampled(self) -> str:
@@ -98,6 +107,7 @@ class LabelledCohort:
             rejected=self.tally.rejected,
             labelled=self.followed.known,
             mapping_sha256=self.mapping_sha256,
+            files=self.files,
         )
 
 

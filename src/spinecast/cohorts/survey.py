@@ -49,6 +49,7 @@ class Survey:
         alike: of each of them whether it was drawn as everybody was, (n,); the others are there
             because their outcome is known.
         shards: accepted patients whose outcome is known, on disk, where that was asked for.
+        files: SHA-256 of each file, of a folder.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Survey:
     sample: Cohort
     alike: BoolArray
     shards: tuple[Shard, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
@@ -73,10 +75,8 @@ class Survey:
             DataRefused: nobody's outcome is known, or the follow-up repeats a factor.
         """
         found = labels(self.sample.registry, self.sample.columns(), self.followed.definition)
-        told = LabelledCohort(
-            self.name, self.sample, found, self.tally, self.followed, alike=self.alike
-        )
-        return usable(told)
+        counted = self.name, self.sample, found, self.tally, self.followed
+        return usable(LabelledCohort(*counted, alike=self.alike, files=self.files))
 
 
 def surveyed(checked: CheckedCohort, name: str) -> Survey:
@@ -160,6 +160,7 @@ def survey(
         drawn,
         alike,
         found.shards,
+        () if parts.path.is_file() else parts.fingerprints,
     )
 
 

@@ -15,7 +15,7 @@ A folder that lacks a file, has another one, or whose bytes differ from the mani
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -47,6 +47,22 @@ BROKEN = (AttributeError, KeyError, IndexError, OSError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A model whose patients stand behind another: its id, and the SHA-256 of what it learned from.
+
+    `files`: of each file, where that was a folder.
+    """
+
+    id: str
+    sha256: str
+    files: tuple[str, ...] = ()
+
+    def knows(self, contents: Collection[str]) -> bool:
+        """Whether it learned from a file of one of these fingerprints."""
+        return not {self.sha256, *self.files}.isdisjoint(contents)
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A model read back from its folder, with how it was made."""
 
@@ -55,23 +71,26 @@ class Bundle:
     training: Mapping[str, Any]
 
     @property
-    def lineage(self) -> tuple[tuple[str, str], ...]:
-        """Each model whose patients stand behind this one, with its file's fingerprint.
+    def lineage(self) -> tuple[Ancestor, ...]:
+        """Each model whose patients stand behind this one; this one comes first.
 
-        This model comes first. An updated model also rests on the files of those it came from,
-        unless it was learned anew.
+        An updated model also rests on the files of those it came from, unless it was learned anew.
         """
-        own = self.training.get("data", {}).get("sha256")
+        own = self.training.get("data", {})
         update = self.training.get("update", {})
         before = () if update.get("rung") == "retrain" else update.get("lineage", ())
-        return (
-            *([(self.explainer.identity.id, str(own))] if own else []),
-            *((str(model["id"]), str(model["sha256"])) for model in before),
+        told = [{**own, "id": self.explainer.identity.id}] if own.get("sha256") else []
+        return tuple(
+            Ancestor(str(model["id"]), str(model["sha256"]), tuple(model.get("files", ())))
+            for model in (*told, *before)
         )
 
-    def learned_from(self, sha256: str) -> bool:
-        """Whether the file of this fingerprint stands behind the model: it flatters the figures."""
-        return sha256 in [file for _, file in self.lineage]
+    def that_learned_from(self, contents: Collection[str]) -> Ancestor | None:
+        """Which model of its lineage learned from a file of these fingerprints; None for none.
+
+        Figures of patients who stand behind a model flatter it.
+        """
+        return next((model for model in self.lineage if model.knows(contents)), None)
 
 
 def write_bundle(

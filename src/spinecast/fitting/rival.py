@@ -67,7 +67,7 @@ def beside(result: TrainingResult, bundle: Bundle, labelled: LabelledCohort) -> 
     risk = expit(explainer.model.margin(explainer.model.rows(codes)))[None]
     unseen = {**result.unseen, IN_USE: risk}
     seed = result.recipe.seed
-    is_own = bundle.training.get("data", {}).get("sha256") == known.fingerprint
+    is_own = bundle.that_learned_from(labelled.facts.contents) is not None
     return replace(
         result,
         performance={**result.performance, IN_USE: evaluate(result.y, risk, seed=seed)},

@@ -22,7 +22,9 @@ from spinecast.site.declaration import Site
 JUDGED_MOST = 1_000_000
 """Patients of a larger cohort who are judged: an AUROC is then known to a thousandth, and more
 patients would change no verdict."""
-SAME_FILE = "These are the very patients the model was trained on: the figures flatter it."
+SAME_FILE = (
+    "These are, all or in part, the very patients the model was trained on: the figures flatter it."
+)
 SIMULATED = "Simulated patients: the figures say how the program works, nothing of real patients."
 
 
@@ -35,7 +37,8 @@ class Validation:
         labelled: the patients and their outcomes.
         judgement: all measures, with intervals.
         transport: these patients beside those at home, what was promised, and the verdict.
-        same_file: whether the model, or one it was updated from, learned from this very file.
+        same_file: whether the model, or one it was updated from, learned from this very file, or
+            from one of the files of this folder.
         remarks: what has to be known beside the figures.
     """
 
@@ -100,7 +103,7 @@ def held_against(
     model = scorer.explainer.model
     risk = expit(model.margin(model.rows(labelled.cohort.codes)))
     simulated = labelled.cohort.has_simulated or scorer.explainer.facts.trained_on == "simulated"
-    same_file = scorer.bundle.learned_from(labelled.facts.sha256)
+    same_file = scorer.bundle.that_learned_from(labelled.facts.contents) is not None
     remarks = [text for text, holds in ((SAME_FILE, same_file), (SIMULATED, simulated)) if holds]
     remarks += [labelled.sampled] if labelled.sampled else []
     lost = labelled.lost_elsewhere

@@ -129,11 +129,17 @@ class Parts:
         return tuple(accumulate((part.rows for part in self.parts[:-1]), initial=0))
 
     @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """SHA-256 of each file, in order."""
+        return tuple(map(file_fingerprint, self.files))
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the file; of a folder, that of its files' names and fingerprints."""
         if self.path.is_file():
-            return file_fingerprint(self.path)
-        lines = (f"{file_fingerprint(file)}  {file.name}\n" for file in self.files)
+            return self.fingerprints[0]
+        pairs = zip(self.fingerprints, self.files, strict=True)
+        lines = (f"{sha256}  {file.name}\n" for sha256, file in pairs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

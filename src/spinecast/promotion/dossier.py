@@ -169,7 +169,7 @@ def gather(
     """
     training = candidate.bundle.training
     labelled = _read(cohort, candidate, training["outcome"], site_file)
-    own = candidate.bundle.learned_from(labelled.facts.sha256)
+    own = candidate.bundle.that_learned_from(labelled.facts.contents) is not None
     facts = candidate.explainer.facts
     outcome, risk = labelled.labels.failed, _risks(candidate, labelled)
     return Dossier(
@@ -241,5 +241,5 @@ def _rival(
         return Rival(name, trouble=f"the model in use cannot read this cohort: {told}")
     said = dict(zip(theirs.cohort.patient_id, _risks(in_use, theirs), strict=True))
     risk = np.array([said.get(patient, math.nan) for patient in labelled.cohort.patient_id])
-    own = in_use.bundle.learned_from(labelled.facts.sha256)
+    own = in_use.bundle.that_learned_from(labelled.facts.contents) is not None
     return Rival(name, risk, own_patients=own)

@@ -69,14 +69,14 @@ def refuse_known(labelled: LabelledCohort, parent: Bundle) -> None:
     Raises:
         DataRefused: they are of that very file.
     """
-    known = {file: model for model, file in parent.lineage}
-    if labelled.facts.sha256 in known:
+    taught = parent.that_learned_from(labelled.facts.contents)
+    if taught is not None:
         raise DataRefused(
             "This cohort cannot update the model",
             [
                 Problem(
                     labelled.name,
-                    f"model {known[labelled.facts.sha256]} was trained on this very file",
+                    f"model {taught.id} was trained on this very file, or on one of its files",
                     f"other patients are needed. {SAME[:-1]}",
                     "Name a file of new patients.",
                 )
@@ -203,7 +203,7 @@ def _story(
         "update": {
             "parent": parent.explainer.identity.id,
             "data": data,
-            "lineage": [{"id": model, "sha256": sha256} for model, sha256 in parent.lineage],
+            "lineage": [asdict(model) for model in parent.lineage],
             "patients": len(climb.new),
             "sampled": labelled.sampled,
             "events": int(climb.new.y.sum()),

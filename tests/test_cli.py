@@ -647,6 +647,8 @@ def test_no_file_with_patients_is_written_over(here, command):
     [
         ("check", "cohort", "--rejected", "cohort/rejected.parquet"),
         ("train", "cohort", "--experiment", "none.toml", "--out", "cohort/model"),
+        ("train", "cohort", "--experiment", "none.toml", "--out", "m", "--report", "cohort/r"),
+        ("train", "cohort", "--experiment", "none.toml", "--out", "m", "--runs", "cohort/runs"),
         ("update", "cohort", "--model", "none", "--out", "cohort/model"),
         ("validate", "cohort", "--model", "none", "--out", "cohort"),
         ("check", "cohort.parquet", "--engine", "dask"),

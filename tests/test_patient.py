@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spinecast.errors import UsageRefused
 from spinecast.knowledge.factors import Impossible
+from spinecast.patients.answers import LevelField
 from spinecast.patients.patient import Reader, read_patient, reader_for
 from strategies import codes, corruptions, patients, written
 
@@ -113,6 +114,11 @@ def test_a_fault_says_what_to_do(tiny, answers, hint):
 @pytest.mark.parametrize("value", [True, "TRUE", "yes", " Yes ", 1, 1.0, "1", "1.0", np.True_])
 def test_yes_has_many_spellings_for_a_yes_no_question(tiny, value):
     assert read_patient({"diabetes": value}, tiny)[0][3] == 1
+
+
+def test_a_level_called_by_a_decimal_is_itself():
+    field = LevelField("grade", "1.0 or 1", {"1.0": 0.0, "1": 1.0})
+    assert [field.code(text) for text in ("1.0", "1", "1.00")] == [0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("value", [2, "ja", "1.5", "1.", [], {}, 0.5, "yes and no " * 50])

@@ -65,7 +65,8 @@ def train(
     from spinecast.fitting.recipe import read_recipe
     from spinecast.sharing import cores
 
-    refuse_same(out, cohort)
+    for place in filter(None, (out, report, runs)):
+        refuse_same(place, cohort)
     recipe = read_recipe(experiment)
     registry = registry_of(registry_folder)
     site, progress = site_of(site_file, registry), console.Teller()

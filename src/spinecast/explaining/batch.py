@@ -139,16 +139,13 @@ class Block:
         explainer = self.patients.scorer.explainer
         columns = Columns.of(explainer, intervals=intervals, origin=origin is not None)
         scores = self._scores(intervals=intervals)
-        return columns.table(self._ids, self._accepted, self._reasons(), scores, origin)
+        return columns.table(self._ids, self._accepted, self._faults, scores, origin)
 
-    def _reasons(self) -> dict[int, str]:
+    @property
+    def _faults(self) -> dict[int, tuple[Fault, ...]]:
         """Why some were refused, by their place in the block."""
-        start = self.places.start
-        found = self.patients.faults
-        return {
-            int(place): "; ".join(str(fault.problem()) for fault in found[start + int(place)])
-            for place in np.flatnonzero(~self._accepted)
-        }
+        start, found = self.places.start, self.patients.faults
+        return {int(at): found[start + int(at)] for at in np.flatnonzero(~self._accepted)}
 
 
 # --- in ------------------------------------------------------------------------------------------

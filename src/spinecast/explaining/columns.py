@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from spinecast.explaining.explanation import Explainer, Scores
+from spinecast.patients.answers import Fault
 from spinecast.patients.patient import PATIENT_ID
 
 SCHEMA = "spinecast.scores/1"
@@ -90,7 +91,7 @@ class Columns:
         self,
         ids: ObjectArray,
         accepted: BoolArray,
-        reasons: Mapping[int, str],
+        faults: Mapping[int, Sequence[Fault]],
         scores: Scores,
         origin: Origin | None = None,
     ) -> pa.Table:
@@ -99,7 +100,7 @@ class Columns:
         Args:
             ids: of all the patients, (n,).
             accepted: who of them was scored, (n,).
-            reasons: why the others were not, by their place.
+            faults: why the others were not, by their place.
             scores: of those who were.
             origin: where they stand, if that is told.
         """
@@ -118,7 +119,7 @@ class Columns:
         columns: dict[str, Any] = {
             PATIENT_ID: pa.array(ids, type=pa.string(), from_pandas=True),
             "status": _pointed(accepted.astype(np.int8), STATES),
-            "reasons": _told(reasons, len(ids)),
+            "reasons": _told(faults, len(ids)),
             **{name: _spread(column, accepted, refused) for name, column in numbers.items()},
             "unknown": _among(_listed(doubts.unknown, self.factors), accepted, refused),
             "cautions": _among(
@@ -144,11 +145,12 @@ def _pointed(at: npt.NDArray[Any], words: Sequence[str]) -> Any:  # noqa: ANN401
     return pa.DictionaryArray.from_arrays(pa.array(at), pa.array(list(words), type=pa.string()))
 
 
-def _told(reasons: Mapping[int, str], count: int) -> Any:  # noqa: ANN401
-    """The reasons at their places, nothing at the others."""
+def _told(faults: Mapping[int, Sequence[Fault]], count: int) -> Any:  # noqa: ANN401
+    """Why some were refused at their places, nothing at the others."""
     at = np.zeros(count, dtype=np.int32)
-    at[list(reasons)] = np.arange(1, len(reasons) + 1)
-    return _pointed(at, ("", *reasons.values()))
+    at[list(faults)] = np.arange(1, len(faults) + 1)
+    said = ("; ".join(str(fault.problem()) for fault in found) for found in faults.values())
+    return _pointed(at, ("", *said))
 
 
 def _spread(values: npt.NDArray[np.float64], accepted: BoolArray, refused: BoolArray | None) -> Any:  # noqa: ANN401

@@ -111,7 +111,9 @@ class LevelField(Field):
         return next(word for word, known in self.table.items() if known == code)
 
     def _code(self, text: str) -> float | Fault:
-        code = self.table.get(level_text(text).casefold())
+        code = self.table.get(text.casefold())
+        if code is None:  # a level may itself be called 2.0
+            code = self.table.get(level_text(text))
         if code is not None:
             return code
         close = difflib.get_close_matches(text[:LONGEST_SHOWN].casefold(), self.table)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -96,7 +95,7 @@ class Part:
             with parquet.ParquetFile(self.path, read_dictionary=as_dictionary(schema)) as file:
                 groups = list(range(*self.groups))
                 batches = file.iter_batches(rows_at_once, row_groups=groups, columns=wanted)
-                yield from _ahead(_together(batches, rows_at_once))
+                yield from _together(batches, rows_at_once)
         except (ArrowException, OSError) as error:
             raise DataRefused("The cohort cannot be read", [damage(self.path, error)]) from None
 
@@ -171,15 +170,6 @@ def _together(batches: Iterable[Any], rows_at_once: int) -> Iterator[Any]:
         rows += len(batch)
     if waiting:
         yield _one(waiting)
-
-
-def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
-    """The same batches, each read while the one before it is worked on."""
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = reader.submit(next, batches, None)
-            yield batch
 
 
 def _one(batches: Sequence[Any]) -> Any:  # noqa: ANN401

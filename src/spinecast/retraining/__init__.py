@@ -36,7 +36,7 @@ from spinecast.sharing import workers
 __all__ = ["Destination", "Gathered", "Retrained", "gather", "retrain", "retrain_large"]
 
 A_VALUE = 8
-"""Bytes of scratch for each value of a patient: 5.4 measured between passes (docs/scale.md), and
+"""Bytes of scratch for each value of a patient: 4.8 measured between passes (docs/scale.md), and
 XGBoost's pages beside them. A disk that fills up under XGBoost ends the process without a word."""
 ON_SAMPLE = (
     "Refits of the whole method were made on {patients:,} of the patients who taught, drawn by "

@@ -75,7 +75,8 @@ def predictions(explainer: Explainer, table: pd.DataFrame) -> Predictions:
     given, unchecked, findings = _read(explainer, table)
     scored = ~findings.is_rejected()
     scores = explainer.score(given[scored], unchecked=unchecked[scored])
-    columns = Columns.of(explainer).table(_ids(table), scored, _reasons(findings), scores)
+    faults = findings.rejected().by_row()
+    columns = Columns.of(explainer).table(_ids(table), scored, faults, scores)
     told = Predictions(columns.to_pandas().set_axis(table.index))
     return told.assign(trained_on=pd.Series(explainer.identity.trained_on, table.index, dtype=str))
 
@@ -122,14 +123,6 @@ def _ids(table: pd.DataFrame) -> npt.NDArray[np.object_]:
         return np.full(len(table), "", dtype=object)
     ids = ["" if _is_missing(cell) else as_text(cell).strip() for cell in table[PATIENT_ID]]
     return np.array(ids, dtype=object)
-
-
-def _reasons(findings: Findings) -> dict[int, str]:
-    """What is wrong with each refused row, by its place."""
-    return {
-        row: "; ".join(str(fault.problem()) for fault in faults)
-        for row, faults in findings.rejected().by_row().items()
-    }
 
 
 mlflow.models.set_model(ServedModel())
